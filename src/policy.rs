@@ -1,0 +1,665 @@
+//! The issuance policy: how long tokens live and how often a new one is issued.
+//!
+//! One plain value that a client, a resource server and the embedded test service all read. A token
+//! that lives 12 h and is replaced every 1 to 2 h has at least 10 h left whenever the OAuth service
+//! goes down, which is the whole idea.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::token::{FormatPreference, LifetimeSource, Token, TokenFormat};
+
+/// How long tokens shall live, how often a new one is issued, how often to retry, and in which
+/// format to ask for them. Data and arithmetic, no I/O.
+///
+/// Only legal policies exist: validity at most 24 h, `0 < from <= to <= validity / 2` for the
+/// rotation range, at most 2 retries.
+///
+/// ```
+/// use std::time::Duration;
+/// use steadfast::policy::IssuancePolicy;
+///
+/// const HOUR: Duration = Duration::from_secs(3600);
+/// let policy = IssuancePolicy::default();
+/// assert_eq!(policy.validity(), 12 * HOUR);
+/// assert_eq!(policy.outage_tolerance(Duration::ZERO), 10 * HOUR);
+///
+/// let daily = IssuancePolicy::new(24 * HOUR, 2 * HOUR..=4 * HOUR)?;
+/// assert_eq!(daily.outage_tolerance(HOUR), 19 * HOUR);
+/// assert!(IssuancePolicy::new(HOUR, HOUR..=HOUR).is_err());
+/// # Ok::<(), steadfast::policy::PolicyError>(())
+/// ```
+///
+/// As JSON or TOML a policy is `{"validity":"12h","rotate_every":"1h..2h","retries":1,
+/// "format":"prefer-jwt"}`; absent members have their default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "PolicyText", into = "PolicyText")]
+pub struct IssuancePolicy {
+    validity: Duration,
+    rotate_from: Duration,
+    rotate_to: Duration,
+    retries: u8,
+    format: FormatPreference,
+}
+
+impl Default for IssuancePolicy {
+    /// 12 h validity, a new token every 1 to 2 h, one retry, JWT preferred.
+    fn default() -> Self {
+        Self {
+            validity: 12 * HOUR,
+            rotate_from: HOUR,
+            rotate_to: 2 * HOUR,
+            retries: 1,
+            format: FormatPreference::PreferJwt,
+        }
+    }
+}
+
+impl IssuancePolicy {
+    /// No token shall live longer than this: a leaked one is usable until it expires.
+    pub const LONGEST_VALIDITY: Duration = Duration::from_secs(24 * 3600);
+
+    /// More retries than this only feed the service's rate limiter.
+    pub const MOST_RETRIES: u8 = 2;
+
+    /// A policy with the wanted validity and rotation range; retries and format as by default.
+    ///
+    /// # Errors
+    ///
+    /// If the two are outside the legal range.
+    pub fn new(
+        validity: Duration,
+        rotate_every: std::ops::RangeInclusive<Duration>,
+    ) -> Result<Self, PolicyError> {
+        let (rotate_from, rotate_to) = rotate_every.into_inner();
+        Self {
+            validity,
+            rotate_from,
+            rotate_to,
+            ..Self::default()
+        }
+        .checked()
+    }
+
+    /// The same policy with another number of retries (0 to 2) after the first try of an attempt.
+    ///
+    /// # Errors
+    ///
+    /// If `retries` is above [`Self::MOST_RETRIES`].
+    pub fn with_retries(self, retries: u8) -> Result<Self, PolicyError> {
+        Self { retries, ..self }.checked()
+    }
+
+    /// The same policy with another format preference.
+    #[must_use]
+    pub fn with_format(self, format: FormatPreference) -> Self {
+        Self { format, ..self }
+    }
+
+    fn checked(self) -> Result<Self, PolicyError> {
+        if self.validity > Self::LONGEST_VALIDITY {
+            Err(PolicyError::ValidityTooLong)
+        } else if self.rotate_from.is_zero() {
+            Err(PolicyError::RotationZero)
+        } else if self.rotate_from > self.rotate_to {
+            Err(PolicyError::RotationReversed)
+        } else if self.rotate_to > self.validity / 2 {
+            Err(PolicyError::RotationTooLate)
+        } else if self.retries > Self::MOST_RETRIES {
+            Err(PolicyError::TooManyRetries)
+        } else {
+            Ok(self)
+        }
+    }
+
+    /// How long a token shall live. A wish: what the service grants is set where the client is
+    /// registered.
+    pub fn validity(&self) -> Duration {
+        self.validity
+    }
+
+    /// The range that the age of a token at its rotation is drawn from.
+    pub fn rotate_every(&self) -> std::ops::RangeInclusive<Duration> {
+        self.rotate_from..=self.rotate_to
+    }
+
+    /// Tries after the first one of an attempt.
+    pub fn retries(&self) -> u8 {
+        self.retries
+    }
+
+    /// The format to ask for.
+    pub fn format(&self) -> FormatPreference {
+        self.format
+    }
+
+    /// The longest outage of the OAuth service that a client does not notice: what is left of a
+    /// token at its latest rotation, less the interval between two uses (nothing rotates a token
+    /// that nobody asks for, unless a background task does: then it is zero).
+    pub fn outage_tolerance(&self, between_uses: Duration) -> Duration {
+        self.validity
+            .saturating_sub(self.rotate_to)
+            .saturating_sub(between_uses)
+    }
+
+    /// The age at which a token that was granted `lifetime` is due, for a `fraction` in 0..1 that is
+    /// drawn once for each token: inside the range of the policy or, where the token is too short
+    /// lived for that, between 0.75 and 1 times half its lifetime.
+    pub fn rotation_age(&self, lifetime: Duration, fraction: f64) -> Duration {
+        let (from, to) = if self.rotate_to <= lifetime / 2 {
+            (self.rotate_from, self.rotate_to)
+        } else {
+            (lifetime * 3 / 8, lifetime / 2)
+        };
+        from + (to - from).mul_f64(if fraction.is_finite() {
+            fraction.clamp(0.0, 1.0)
+        } else {
+            1.0
+        })
+    }
+
+    /// What is worth telling about a token that was granted, held against this policy and the
+    /// scopes that were asked for. None of it is a failure.
+    pub fn findings(&self, granted: &Token, asked_scope: Option<&str>) -> Vec<Finding> {
+        let lifetime = granted.lifetime();
+        let known = granted.lifetime_source != LifetimeSource::Assumed;
+        let mut findings = Vec::new();
+        if !known {
+            findings.push(Finding::LifetimeAssumed { assumed: lifetime });
+        }
+        if known && lifetime > Self::LONGEST_VALIDITY {
+            findings.push(Finding::LongerThanADay { granted: lifetime });
+        }
+        if known && lifetime + TOLERANCE < self.validity {
+            findings.push(Finding::ShorterThanWanted {
+                granted: lifetime,
+                wanted: self.validity,
+            });
+        }
+        if known && lifetime > self.validity + TOLERANCE {
+            findings.push(Finding::LongerThanWanted {
+                granted: lifetime,
+                wanted: self.validity,
+            });
+        }
+        if self.rotate_to > lifetime / 2 {
+            findings.push(Finding::RotationTooLate {
+                granted: lifetime,
+                rotation: self.rotate_to,
+            });
+        }
+        if granted.format == TokenFormat::Opaque && self.format != FormatPreference::Opaque {
+            findings.push(Finding::OpaqueInsteadOfJwt);
+        }
+        if let (Some(asked), Some(got)) = (asked_scope, granted.scope.as_deref())
+            && asked
+                .split_whitespace()
+                .any(|scope| !got.split_whitespace().any(|it| it == scope))
+        {
+            findings.push(Finding::NarrowerScope);
+        }
+        findings
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Services round, and dates of requests are not dates of answers.
+const TOLERANCE: Duration = Duration::from_secs(60);
+
+/// Something about a granted token that its owner should know. See [`IssuancePolicy::findings`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "finding")]
+#[non_exhaustive]
+pub enum Finding {
+    /// The token lives shorter than the policy wants, so it survives shorter outages.
+    ShorterThanWanted {
+        /// Lifetime granted.
+        #[serde(with = "duration_text")]
+        granted: Duration,
+        /// Lifetime wanted.
+        #[serde(with = "duration_text")]
+        wanted: Duration,
+    },
+    /// The token lives longer than the policy wants, so a leaked one is usable for longer.
+    LongerThanWanted {
+        /// Lifetime granted.
+        #[serde(with = "duration_text")]
+        granted: Duration,
+        /// Lifetime wanted.
+        #[serde(with = "duration_text")]
+        wanted: Duration,
+    },
+    /// The token lives longer than 24 h.
+    LongerThanADay {
+        /// Lifetime granted.
+        #[serde(with = "duration_text")]
+        granted: Duration,
+    },
+    /// The answer told no lifetime.
+    LifetimeAssumed {
+        /// The lifetime that is assumed.
+        #[serde(with = "duration_text")]
+        assumed: Duration,
+    },
+    /// The rotation range does not fit the granted lifetime: rotation comes at half of it at most.
+    RotationTooLate {
+        /// Lifetime granted.
+        #[serde(with = "duration_text")]
+        granted: Duration,
+        /// The end of the rotation range.
+        #[serde(with = "duration_text")]
+        rotation: Duration,
+    },
+    /// A JWT was asked for, an opaque token came.
+    OpaqueInsteadOfJwt,
+    /// Fewer scopes were granted than asked for.
+    NarrowerScope,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ShorterThanWanted { granted, wanted } => write!(
+                f,
+                "the token lives {}, shorter than the {} wanted",
+                duration_text::of(*granted),
+                duration_text::of(*wanted)
+            ),
+            Self::LongerThanWanted { granted, wanted } => write!(
+                f,
+                "the token lives {}, longer than the {} wanted",
+                duration_text::of(*granted),
+                duration_text::of(*wanted)
+            ),
+            Self::LongerThanADay { granted } => write!(
+                f,
+                "the token lives {}: a leaked one stays usable for longer than a day",
+                duration_text::of(*granted)
+            ),
+            Self::LifetimeAssumed { assumed } => write!(
+                f,
+                "the service told no lifetime, {} is assumed",
+                duration_text::of(*assumed)
+            ),
+            Self::RotationTooLate { granted, rotation } => write!(
+                f,
+                "a token that lives {} is rotated at half of that at most, not after {}",
+                duration_text::of(*granted),
+                duration_text::of(*rotation)
+            ),
+            Self::OpaqueInsteadOfJwt => {
+                f.write_str("the service issued an opaque token, not a JWT")
+            }
+            Self::NarrowerScope => f.write_str("fewer scopes were granted than asked for"),
+        }
+    }
+}
+
+/// Why a policy cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// The validity is above 24 h.
+    ValidityTooLong,
+    /// The rotation range starts at zero.
+    RotationZero,
+    /// The rotation range ends before it starts.
+    RotationReversed,
+    /// The rotation range ends after half of the validity.
+    RotationTooLate,
+    /// More than 2 retries.
+    TooManyRetries,
+    /// A text is no duration or no range of two.
+    Text(DurationError),
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ValidityTooLong => "validity must be at most 24h",
+            Self::RotationZero => "rotation must start later than at once",
+            Self::RotationReversed => "rotation must not end before it starts",
+            Self::RotationTooLate => "rotation must end within half of the validity",
+            Self::TooManyRetries => "retries must be 0, 1 or 2",
+            Self::Text(error) => return fmt::Display::fmt(error, f),
+        })
+    }
+}
+
+impl std::error::Error for PolicyError {}
+
+impl From<DurationError> for PolicyError {
+    fn from(error: DurationError) -> Self {
+        Self::Text(error)
+    }
+}
+
+/// Reads a duration: an integer and `ms`, `s`, `m`, `h` or `d`.
+///
+/// # Errors
+///
+/// If the text is anything else, or too large to be counted in milliseconds.
+pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let unit: u64 = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(DurationError),
+    };
+    let number = u64::from_str(number).map_err(|_| DurationError)?;
+    number
+        .checked_mul(unit)
+        .map(Duration::from_millis)
+        .ok_or(DurationError)
+}
+
+/// Reads a range of two durations, `1h..2h`; one alone is both ends.
+///
+/// # Errors
+///
+/// If an end is no duration, see [`parse_duration`].
+pub fn parse_range(text: &str) -> Result<std::ops::RangeInclusive<Duration>, DurationError> {
+    let (from, to) = text.split_once("..").unwrap_or((text, text));
+    Ok(parse_duration(from)?..=parse_duration(to)?)
+}
+
+/// The text is no duration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DurationError;
+
+impl fmt::Display for DurationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected an integer and ms, s, m, h or d, such as 90s")
+    }
+}
+
+impl std::error::Error for DurationError {}
+
+/// Durations as text: `#[serde(with = "duration_text")]`.
+pub(crate) mod duration_text {
+    use super::{Duration, parse_duration};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// The shortest exact text, in the largest unit that leaves an integer.
+    pub(crate) fn of(duration: Duration) -> String {
+        let millis = duration.as_millis();
+        for (unit, name) in [
+            (86_400_000, "d"),
+            (3_600_000, "h"),
+            (60_000, "m"),
+            (1000, "s"),
+        ] {
+            // 24h reads better than 1d, and the design speaks of hours.
+            let small_day = name == "d" && millis < 2 * unit;
+            if millis >= unit && millis.is_multiple_of(unit) && !small_day {
+                return format!("{}{name}", millis / unit);
+            }
+        }
+        if millis == 0 {
+            "0s".into()
+        } else {
+            format!("{millis}ms")
+        }
+    }
+
+    pub(crate) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&of(*value))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        let text = String::deserialize(from)?;
+        parse_duration(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct PolicyText {
+    validity: String,
+    rotate_every: String,
+    retries: u8,
+    format: FormatPreference,
+}
+
+impl Default for PolicyText {
+    fn default() -> Self {
+        IssuancePolicy::default().into()
+    }
+}
+
+impl From<IssuancePolicy> for PolicyText {
+    fn from(policy: IssuancePolicy) -> Self {
+        let text = duration_text::of;
+        Self {
+            validity: text(policy.validity),
+            rotate_every: format!("{}..{}", text(policy.rotate_from), text(policy.rotate_to)),
+            retries: policy.retries,
+            format: policy.format,
+        }
+    }
+}
+
+impl TryFrom<PolicyText> for IssuancePolicy {
+    type Error = PolicyError;
+
+    fn try_from(text: PolicyText) -> Result<Self, Self::Error> {
+        let policy = Self::new(
+            parse_duration(&text.validity)?,
+            parse_range(&text.rotate_every)?,
+        )?;
+        Ok(policy.with_retries(text.retries)?.with_format(text.format))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::token::AccessToken;
+
+    fn granted(lifetime: Duration) -> Token {
+        Token {
+            access_token: AccessToken::new("t").unwrap(),
+            format: TokenFormat::Jwt,
+            issued_at: Timestamp::EPOCH,
+            expires_at: Timestamp::EPOCH.plus(lifetime),
+            lifetime_source: LifetimeSource::ExpiresIn,
+            scope: None,
+        }
+    }
+
+    #[test]
+    fn illegal_policies_cannot_be_built() {
+        let ms = Duration::from_millis(1);
+        for (validity, rotation, why) in [
+            (24 * HOUR + ms, HOUR..=HOUR, PolicyError::ValidityTooLong),
+            (12 * HOUR, Duration::ZERO..=HOUR, PolicyError::RotationZero),
+            (12 * HOUR, 2 * HOUR..=HOUR, PolicyError::RotationReversed),
+            (
+                12 * HOUR,
+                HOUR..=6 * HOUR + ms,
+                PolicyError::RotationTooLate,
+            ),
+            (Duration::ZERO, ms..=ms, PolicyError::RotationTooLate),
+        ] {
+            assert_eq!(IssuancePolicy::new(validity, rotation).unwrap_err(), why);
+        }
+        assert!(IssuancePolicy::new(24 * HOUR, ms..=12 * HOUR).is_ok());
+        let error = IssuancePolicy::default().with_retries(3).unwrap_err();
+        assert_eq!(error, PolicyError::TooManyRetries);
+    }
+
+    #[test]
+    fn illegal_policies_cannot_be_read() {
+        let read = |json| serde_json::from_str::<IssuancePolicy>(json).map_err(|e| e.to_string());
+        assert_eq!(read("{}"), Ok(IssuancePolicy::default()));
+        for (json, why) in [
+            (r#"{"validity":"25h"}"#, "validity must be at most 24h"),
+            (
+                r#"{"validity":"3h"}"#,
+                "rotation must end within half of the validity",
+            ),
+            (
+                r#"{"rotate_every":"0s..1h"}"#,
+                "rotation must start later than at once",
+            ),
+            (
+                r#"{"rotate_every":"2h..1h"}"#,
+                "rotation must not end before it starts",
+            ),
+            (r#"{"retries":3}"#, "retries must be 0, 1 or 2"),
+            (
+                r#"{"validity":"12"}"#,
+                "expected an integer and ms, s, m, h or d, such as 90s",
+            ),
+            (r#"{"format":"jwt"}"#, "unknown variant `jwt`"),
+            (r#"{"retry":1}"#, "unknown field `retry`"),
+        ] {
+            let error = read(json).unwrap_err();
+            assert!(error.starts_with(why), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn text_and_back() {
+        let policy = IssuancePolicy::new(24 * HOUR, Duration::from_millis(90_500)..=2 * HOUR)
+            .unwrap()
+            .with_format(FormatPreference::RequireJwt);
+        let json = serde_json::to_string(&policy).unwrap();
+        assert_eq!(
+            json,
+            r#"{"validity":"24h","rotate_every":"90500ms..2h","retries":1,"format":"require-jwt"}"#
+        );
+        assert_eq!(
+            serde_json::from_str::<IssuancePolicy>(&json).unwrap(),
+            policy
+        );
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(parse_duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_duration("0ms"), Ok(Duration::ZERO));
+        assert_eq!(parse_duration("2d"), Ok(48 * HOUR));
+        for bad in [
+            "",
+            "h",
+            "1",
+            "1.5h",
+            "-1h",
+            "+1h",
+            "1 h",
+            "1h30m",
+            "1H",
+            "99999999999999999d",
+        ] {
+            assert_eq!(parse_duration(bad), Err(DurationError), "{bad}");
+        }
+        assert_eq!(parse_range("1h"), Ok(HOUR..=HOUR));
+        assert_eq!(parse_range("1h.."), Err(DurationError));
+    }
+
+    #[test]
+    fn tolerance_takes_the_interval_between_uses() {
+        let policy = IssuancePolicy::default();
+        assert_eq!(policy.outage_tolerance(24 * HOUR), Duration::ZERO);
+        assert_eq!(policy.outage_tolerance(HOUR), 9 * HOUR);
+    }
+
+    #[test]
+    fn rotation_stays_in_its_range() {
+        let policy = IssuancePolicy::default();
+        assert_eq!(policy.rotation_age(12 * HOUR, 0.0), HOUR);
+        assert_eq!(policy.rotation_age(12 * HOUR, 1.0), 2 * HOUR);
+        assert_eq!(policy.rotation_age(HOUR, 0.0), HOUR * 3 / 8);
+        assert_eq!(policy.rotation_age(HOUR, 1.0), HOUR / 2);
+        assert_eq!(policy.rotation_age(12 * HOUR, f64::NAN), 2 * HOUR);
+        assert_eq!(policy.rotation_age(Duration::ZERO, 0.5), Duration::ZERO);
+    }
+
+    #[test]
+    fn findings() {
+        let policy = IssuancePolicy::default();
+        assert_eq!(policy.findings(&granted(12 * HOUR), Some("read")), []);
+        assert_eq!(
+            policy.findings(&granted(HOUR), None),
+            [
+                Finding::ShorterThanWanted {
+                    granted: HOUR,
+                    wanted: 12 * HOUR
+                },
+                Finding::RotationTooLate {
+                    granted: HOUR,
+                    rotation: 2 * HOUR
+                },
+            ]
+        );
+        assert_eq!(
+            policy.findings(&granted(25 * HOUR), None),
+            [
+                Finding::LongerThanADay { granted: 25 * HOUR },
+                Finding::LongerThanWanted {
+                    granted: 25 * HOUR,
+                    wanted: 12 * HOUR
+                },
+            ]
+        );
+        let odd = Token {
+            format: TokenFormat::Opaque,
+            lifetime_source: LifetimeSource::Assumed,
+            scope: Some("read".into()),
+            ..granted(12 * HOUR)
+        };
+        assert_eq!(
+            policy.findings(&odd, Some("read write")),
+            [
+                Finding::LifetimeAssumed { assumed: 12 * HOUR },
+                Finding::OpaqueInsteadOfJwt,
+                Finding::NarrowerScope,
+            ]
+        );
+        let opaque = policy.with_format(FormatPreference::Opaque);
+        assert_eq!(
+            opaque.findings(
+                &Token {
+                    format: TokenFormat::Opaque,
+                    ..granted(12 * HOUR)
+                },
+                None
+            ),
+            []
+        );
+    }
+
+    #[test]
+    fn finding_texts() {
+        let texts = [
+            Finding::ShorterThanWanted {
+                granted: HOUR,
+                wanted: 12 * HOUR,
+            },
+            Finding::LongerThanADay { granted: 48 * HOUR },
+            Finding::RotationTooLate {
+                granted: HOUR,
+                rotation: 2 * HOUR,
+            },
+        ]
+        .map(|finding| finding.to_string());
+        assert_eq!(
+            texts,
+            [
+                "the token lives 1h, shorter than the 12h wanted",
+                "the token lives 2d: a leaked one stays usable for longer than a day",
+                "a token that lives 1h is rotated at half of that at most, not after 2h",
+            ]
+        );
+    }
+}
