@@ -2,91 +2,53 @@
 //!
 //! A claim that is present with a wrong type is an error here, never "absent".
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
 
 /// The claims that the crate knows by name, and whatever else the token holds.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Claims {
     /// Issuer (RFC 7519 4.1.1).
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub iss: Option<String>,
     /// Subject (RFC 7519 4.1.2).
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sub: Option<String>,
     /// Audience (RFC 7519 4.1.3).
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub aud: Option<Audience>,
     /// Expiration time (RFC 7519 4.1.4).
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub exp: Option<NumericDate>,
     /// Not before (RFC 7519 4.1.5).
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub nbf: Option<NumericDate>,
     /// Issued at (RFC 7519 4.1.6).
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub iat: Option<NumericDate>,
     /// Token id (RFC 7519 4.1.7).
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub jti: Option<String>,
     /// The client that asked for the token (RFC 8693 4.3).
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
     /// Scopes (RFC 8693 4.2).
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
     /// Scopes under the name that Entra and others use.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scp: Option<Scope>,
     /// Every other claim.
     #[serde(flatten)]
-    pub extra: serde_json::Map<String, serde_json::Value>,
+    pub extra: Map<String, Value>,
 }
 
 impl Claims {
@@ -101,13 +63,86 @@ impl Claims {
     }
 }
 
+// By hand: a derived `flatten` reads every value twice, and changes numbers where some crate
+// switched on serde_json's `arbitrary_precision`.
+impl<'de> Deserialize<'de> for Claims {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Claims;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of claims")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Claims, A::Error> {
+                let mut claims = Claims::default();
+                while let Some(Name(name)) = map.next_key()? {
+                    match name.as_ref() {
+                        "iss" => set(&mut claims.iss, &mut map)?,
+                        "sub" => set(&mut claims.sub, &mut map)?,
+                        "aud" => set(&mut claims.aud, &mut map)?,
+                        "exp" => set(&mut claims.exp, &mut map)?,
+                        "nbf" => set(&mut claims.nbf, &mut map)?,
+                        "iat" => set(&mut claims.iat, &mut map)?,
+                        "jti" => set(&mut claims.jti, &mut map)?,
+                        "client_id" => set(&mut claims.client_id, &mut map)?,
+                        "scope" => set(&mut claims.scope, &mut map)?,
+                        "scp" => set(&mut claims.scp, &mut map)?,
+                        other => {
+                            let value = map.next_value()?;
+                            if claims.extra.insert(other.to_owned(), value).is_some() {
+                                return Err(de::Error::custom("a claim is there twice"));
+                            }
+                        }
+                    }
+                }
+                Ok(claims)
+            }
+        }
+
+        from.deserialize_map(Members)
+    }
+}
+
 /// `null` is a value of a wrong type, not an absent claim.
-fn present<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
+fn set<'de, A, T>(claim: &mut Option<T>, map: &mut A) -> Result<(), A::Error>
 where
-    D: Deserializer<'de>,
+    A: MapAccess<'de>,
     T: Deserialize<'de>,
 {
-    T::deserialize(from).map(Some)
+    match claim.replace(map.next_value()?) {
+        Some(_) => Err(de::Error::custom("a claim is there twice")),
+        None => Ok(()),
+    }
+}
+
+/// A member's name, borrowed where it has no escapes.
+struct Name<'de>(Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl<'de> Visitor<'de> for Text {
+            type Value = Name<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
+
+            fn visit_borrowed_str<E: de::Error>(self, name: &'de str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Borrowed(name)))
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Owned(name.to_owned())))
+            }
+        }
+
+        from.deserialize_str(Text)
+    }
 }
 
 /// Who a token is for: one name or several (RFC 7519 4.1.3).
@@ -147,11 +182,19 @@ impl<'de> Deserialize<'de> for Audience {
 }
 
 /// Scopes: one string with spaces in it (RFC 6749 3.3), or an array of strings.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub struct Scope(Vec<String>);
+pub struct Scope(OneOrMany);
 
 impl Scope {
+    /// No scope.
+    pub(crate) const EMPTY: Self = Self(OneOrMany::Many(Vec::new()));
+
+    /// From the space-delimited list that RFC 6749 3.3 speaks of.
+    pub fn from_list(list: impl Into<String>) -> Self {
+        Self(OneOrMany::One(list.into()))
+    }
+
     /// Whether `scope` is among them, compared byte by byte.
     pub fn contains(&self, scope: &str) -> bool {
         self.iter().any(|granted| granted == scope)
@@ -159,24 +202,47 @@ impl Scope {
 
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
+        let (list, names) = match &self.0 {
+            OneOrMany::One(list) => (list.as_str(), [].as_slice()),
+            OneOrMany::Many(names) => ("", names.as_slice()),
+        };
+        list.split(' ')
+            .filter(|it| !it.is_empty())
+            .chain(names.iter().map(String::as_str))
+    }
+}
+
+impl Default for Scope {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+/// Equal if the same scopes come in the same order, however they are written down.
+impl PartialEq for Scope {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Scope {}
+
+impl<'a> FromIterator<&'a str> for Scope {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(scopes: I) -> Self {
+        Self(OneOrMany::Many(
+            scopes.into_iter().map(str::to_owned).collect(),
+        ))
     }
 }
 
 impl<'de> Deserialize<'de> for Scope {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Ok(match OneOrMany::deserialize(from)? {
-            OneOrMany::One(list) => Self(
-                list.split(' ')
-                    .filter(|it| !it.is_empty())
-                    .map(str::to_owned)
-                    .collect(),
-            ),
-            OneOrMany::Many(names) => Self(names),
-        })
+        OneOrMany::deserialize(from).map(Self)
     }
 }
 
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
 enum OneOrMany {
     One(String),
     Many(Vec<String>),
@@ -301,15 +367,22 @@ mod tests {
             r#"{"iat":true}"#,
             r#"{"scope":[null]}"#,
             r#"{"jti":null}"#,
+            r#"{"jti":"a","jti":"a"}"#,
+            r#"{"x":1,"x":1}"#,
+            r#"[null]"#,
         ] {
             assert!(claims(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
-    fn dates_keep_their_spelling() {
+    fn values_keep_their_spelling() {
         let json = r#"{"exp":1795570010,"nbf":1.5,"x":[1]}"#;
         assert_eq!(serde_json::to_string(&claims(json).unwrap()).unwrap(), json);
+        let json = r#"{"scope":"a b","scp":["a","b"]}"#;
+        let both = claims(json).unwrap();
+        assert_eq!(serde_json::to_string(&both).unwrap(), json);
+        assert_eq!(both.scope, both.scp);
         assert!(NumericDate::from_secs_f64(f64::NAN).is_none());
         assert!(NumericDate::from_secs_f64(f64::INFINITY).is_none());
     }

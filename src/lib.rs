@@ -5,6 +5,7 @@
 pub mod backoff;
 pub mod claims;
 pub mod clock;
+pub mod jose;
 pub mod policy;
 pub mod token;
 #[cfg(feature = "http")]

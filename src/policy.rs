@@ -258,6 +258,8 @@ pub enum Finding {
     OpaqueInsteadOfJwt,
     /// Fewer scopes were granted than asked for.
     NarrowerScope,
+    /// Secret and token go over the network as plain `http`.
+    PlainHttp,
 }
 
 impl fmt::Display for Finding {
@@ -295,6 +297,7 @@ impl fmt::Display for Finding {
                 f.write_str("the service issued an opaque token, not a JWT")
             }
             Self::NarrowerScope => f.write_str("fewer scopes were granted than asked for"),
+            Self::PlainHttp => f.write_str("the token endpoint is asked over plain http"),
         }
     }
 }
@@ -651,6 +654,7 @@ mod tests {
                 granted: HOUR,
                 rotation: 2 * HOUR,
             },
+            Finding::PlainHttp,
         ]
         .map(|finding| finding.to_string());
         assert_eq!(
@@ -659,6 +663,7 @@ mod tests {
                 "the token lives 1h, shorter than the 12h wanted",
                 "the token lives 2d: a leaked one stays usable for longer than a day",
                 "a token that lives 1h is rotated at half of that at most, not after 2h",
+                "the token endpoint is asked over plain http",
             ]
         );
     }

@@ -115,6 +115,11 @@ impl Endpoint {
         self.0.host().is_some_and(|host| is_loopback(&host))
     }
 
+    /// Whether requests go over a network without TLS.
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.is_https() && !self.is_loopback()
+    }
+
     /// The request line's target as an [`http::Uri`]; the default of `http` where it has no such.
     pub fn uri(&self) -> http::Uri {
         self.0.as_str().parse().unwrap_or_default()
@@ -226,9 +231,7 @@ impl HttpTransport {
         let client = if endpoint.is_https() {
             self.0.tls.get_or_init(tls_client)
         } else {
-            self.0
-                .plain
-                .get_or_init(|| settings().no_proxy().build().ok())
+            self.0.plain.get_or_init(plain_client)
         };
         client.as_ref().ok_or(TransportError::NoTls)
     }
@@ -248,10 +251,7 @@ fn settings() -> reqwest::ClientBuilder {
 fn tls_client() -> Option<reqwest::Client> {
     use rustls_platform_verifier::BuilderVerifierExt;
 
-    let ring = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(ring)
-        .with_safe_default_protocol_versions()
-        .ok()?
+    let tls = tls_config()?
         .with_platform_verifier()
         .ok()?
         .with_no_client_auth();
@@ -262,9 +262,36 @@ fn tls_client() -> Option<reqwest::Client> {
         .ok()
 }
 
+/// reqwest panics where it finds no TLS provider, even if no TLS is wanted. This one trusts nobody,
+/// and loads no trust anchors for it.
+#[cfg(feature = "tls")]
+fn plain_client() -> Option<reqwest::Client> {
+    let tls = tls_config()?
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    settings()
+        .no_proxy()
+        .tls_backend_preconfigured(tls)
+        .build()
+        .ok()
+}
+
+#[cfg(feature = "tls")]
+fn tls_config() -> Option<rustls::ConfigBuilder<rustls::ClientConfig, rustls::WantsVerifier>> {
+    let ring = Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ClientConfig::builder_with_provider(ring)
+        .with_safe_default_protocol_versions()
+        .ok()
+}
+
 #[cfg(not(feature = "tls"))]
 fn tls_client() -> Option<reqwest::Client> {
     None
+}
+
+#[cfg(not(feature = "tls"))]
+fn plain_client() -> Option<reqwest::Client> {
+    settings().no_proxy().build().ok()
 }
 
 impl Transport for HttpTransport {
