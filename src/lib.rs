@@ -4,9 +4,13 @@
 
 pub mod backoff;
 pub mod claims;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod clock;
 pub mod jose;
 pub mod policy;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod token;
 #[cfg(feature = "http")]
 pub mod transport;

@@ -1,0 +1,31 @@
+//! The `steadfast` command: one file for each subcommand.
+//!
+//! Results go to standard output, words for people to standard error. Exit status 2 is for usage
+//! and unreadable input throughout.
+
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Live through an outage of your OAuth 2.0 service.
+#[derive(Debug, Parser)]
+#[command(name = "steadfast", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the embedded OAuth service until it is interrupted.
+    Serve(serve::Args),
+}
+
+/// Runs the command with the arguments of this process.
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(args) => serve::run(args),
+    }
+}

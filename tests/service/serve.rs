@@ -1,0 +1,67 @@
+//! The command `steadfast serve`.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::http::{FORM, outcome, send};
+
+/// A process that does not outlive its test.
+struct Serve(Child);
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn serve(arguments: &[&str]) -> (Serve, Value) {
+    let child = Command::new(env!("CARGO_BIN_EXE_steadfast"))
+        .arg("serve")
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut serve = Serve(child);
+    let mut line = String::new();
+    let out = serve.0.stdout.as_mut().unwrap();
+    BufReader::new(out).read_line(&mut line).unwrap();
+    (serve, serde_json::from_str(&line).unwrap())
+}
+
+#[tokio::test]
+async fn serves_until_told_to_stop() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let (mut serve, urls) = serve(&["--seed", "7", "--validity", "1h", "--body-credentials"]);
+        let url = |name: &str| urls[name].as_str().unwrap().to_owned();
+        let body = format!(
+            "grant_type=client_credentials&client_id={}&client_secret={}",
+            url("client_id"),
+            url("client_secret")
+        );
+        let reply = send("POST", &url("token_url"), &[FORM], &body)
+            .await
+            .unwrap();
+        assert_eq!(reply.json()["expires_in"], 3600);
+        let fault = format!("{}/fault?kind=down", url("control_url"));
+        assert_eq!(outcome("POST", &fault).await, Ok(200));
+        assert!(outcome("GET", &url("jwks_url")).await.is_err());
+        kill_process(Pid::from_child(&serve.0), signal).unwrap();
+        assert!(serve.0.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn refuses_what_is_no_validity() {
+    for validity in ["25h", "0s", "1"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_steadfast"))
+            .args(["serve", "--validity", validity])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{validity}");
+        assert!(output.stdout.is_empty());
+    }
+}
