@@ -14,3 +14,4 @@ pub mod testing;
 pub mod token;
 #[cfg(feature = "http")]
 pub mod transport;
+pub mod verifier;

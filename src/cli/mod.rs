@@ -3,7 +3,9 @@
 //! Results go to standard output, words for people to standard error. Exit status 2 is for usage
 //! and unreadable input throughout.
 
+mod inspect;
 mod serve;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -19,13 +21,19 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Verify tokens against a key set in a file.
+    Verify(verify::Args),
     /// Run the embedded OAuth service until it is interrupted.
     Serve(serve::Args),
+    /// Show what a token says, unverified.
+    Inspect(inspect::Args),
 }
 
 /// Runs the command with the arguments of this process.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Verify(args) => verify::run(args),
         Command::Serve(args) => serve::run(args),
+        Command::Inspect(args) => inspect::run(args),
     }
 }

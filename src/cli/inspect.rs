@@ -1,0 +1,81 @@
+//! `steadfast inspect`: what does this token say? Nothing of it is verified.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use super::verify::{bytes_of, read_all, without_line_end};
+
+/// Decode a token without verifying it: header and claims as JSON.
+///
+/// Anyone can write such a token. Exit status: 0 decoded, 1 not a JWT, 2 unreadable input.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The token; `-` or nothing: from standard input
+    token: Option<OsString>,
+}
+
+pub(super) fn run(args: Args) -> ExitCode {
+    let token = match args.token {
+        Some(token) if token != "-" => Ok(bytes_of(token)),
+        _ => read_all(io::stdin().lock()).map(|all| without_line_end(&all).to_vec()),
+    };
+    let token = match token {
+        Ok(token) => token,
+        Err(why) => {
+            eprintln!("steadfast inspect: {why}");
+            return ExitCode::from(2);
+        }
+    };
+    let Some(decoded) = decode(&token) else {
+        eprintln!("steadfast inspect: this is no JWS in compact form with JSON in it");
+        return ExitCode::from(1);
+    };
+    eprintln!(
+        "WARNING: NOT VERIFIED. Anyone can have written this; its signature was not checked."
+    );
+    match writeln!(io::stdout(), "{decoded:#}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(2),
+    }
+}
+
+fn decode(token: &[u8]) -> Option<Value> {
+    let mut parts = token.split(|byte| *byte == b'.');
+    let (header, claims, _signature) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() {
+        return None;
+    }
+    Some(json!({ "header": json_of(header)?, "claims": json_of(claims)? }))
+}
+
+fn json_of(part: &[u8]) -> Option<Value> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(part).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decodes_whatever_it_says() {
+        let found = decode(b"eyJhbGciOiJub25lIn0.eyJleHAiOjF9.").unwrap();
+        assert_eq!(
+            found,
+            json!({"header": {"alg": "none"}, "claims": {"exp": 1}})
+        );
+        for bad in [
+            "",
+            "a.b.c",
+            "eyJhbGciOiJub25lIn0.eyJleHAiOjF9",
+            "e30.e30.a.b",
+        ] {
+            assert_eq!(decode(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! One strict pass over a payload: the claims that rules speak of, borrowed from it.
+//!
+//! Nothing here is verified. The pass runs before the signature is checked, so it allocates nothing
+//! for a payload without escapes, and a claim of a wrong type is noted, not yet refused.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::error::Error;
+use super::trust::Trust;
+use crate::claims::{Audience, Claims, NumericDate, Scope};
+use crate::jose::{Anything, Members, read_object, walk_object};
+
+/// A claim as it stands in a payload. Present with a wrong type is never "absent".
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum Claim<T> {
+    #[default]
+    Absent,
+    WrongType,
+    Is(T),
+}
+
+impl<T> Claim<T> {
+    fn from_option(value: Option<T>) -> Self {
+        value.map_or(Self::WrongType, Self::Is)
+    }
+
+    /// Its value, `None` where it is absent.
+    pub(super) fn optional(&self, name: &'static str) -> Result<Option<&T>, Error> {
+        match self {
+            Self::Is(value) => Ok(Some(value)),
+            Self::Absent => Ok(None),
+            Self::WrongType => Err(Error::MalformedClaim(name)),
+        }
+    }
+
+    /// Its value, which must be there.
+    pub(super) fn required(&self, name: &'static str) -> Result<&T, Error> {
+        self.optional(name)?.ok_or(Error::MissingClaim(name))
+    }
+}
+
+/// What the rules read in a payload.
+#[derive(Debug)]
+pub(super) struct Payload<'a> {
+    trust: &'a Trust,
+    text: &'a [u8],
+    pub(super) iss: Claim<Cow<'a, str>>,
+    pub(super) sub: Claim<Cow<'a, str>>,
+    pub(super) jti: Claim<Cow<'a, str>>,
+    pub(super) client_id: Claim<Cow<'a, str>>,
+    pub(super) aud: Claim<Texts<'a>>,
+    pub(super) scope: Claim<Texts<'a>>,
+    pub(super) scp: Claim<Texts<'a>>,
+    pub(super) exp: Claim<NumericDate>,
+    pub(super) nbf: Claim<NumericDate>,
+    pub(super) iat: Claim<NumericDate>,
+    /// Whether it says that it is an ID token or another that is not for resource servers.
+    pub(super) not_for_access: bool,
+    /// Whether it is bound to a key or a certificate (RFC 7800).
+    pub(super) cnf: bool,
+    /// Whether there is more than what is kept here.
+    more: bool,
+}
+
+impl<'a> Payload<'a> {
+    /// Reads `text`, the decoded payload.
+    pub(super) fn read(text: &'a [u8], trust: &'a Trust) -> Result<Self, Error> {
+        let mut payload = Self {
+            trust,
+            text,
+            iss: Claim::Absent,
+            sub: Claim::Absent,
+            jti: Claim::Absent,
+            client_id: Claim::Absent,
+            aud: Claim::Absent,
+            scope: Claim::Absent,
+            scp: Claim::Absent,
+            exp: Claim::Absent,
+            nbf: Claim::Absent,
+            iat: Claim::Absent,
+            not_for_access: false,
+            cnf: false,
+            more: false,
+        };
+        read_object(text, MOST_MEMBERS, &mut payload).map_err(Error::Malformed)?;
+        Ok(payload)
+    }
+
+    /// The crate's own claims type; the text is read again only for claims that are kept nowhere
+    /// here.
+    pub(super) fn to_claims(&self) -> Result<Claims, Error> {
+        if self.more {
+            return self.to_custom();
+        }
+        let text = |claim: &Claim<Cow<'_, str>>| match claim {
+            Claim::Is(text) => Some(text.as_ref().to_owned()),
+            _ => None,
+        };
+        let date = |claim: &Claim<NumericDate>| match claim {
+            Claim::Is(date) => Some(*date),
+            _ => None,
+        };
+        let scope = |claim: &Claim<Texts<'_>>| match claim {
+            Claim::Is(texts) => Some(texts.to_scope()),
+            _ => None,
+        };
+        Ok(Claims {
+            iss: text(&self.iss),
+            sub: text(&self.sub),
+            aud: match &self.aud {
+                Claim::Is(texts) => Some(texts.to_audience()),
+                _ => None,
+            },
+            exp: date(&self.exp),
+            nbf: date(&self.nbf),
+            iat: date(&self.iat),
+            jti: text(&self.jti),
+            client_id: text(&self.client_id),
+            scope: scope(&self.scope),
+            scp: scope(&self.scp),
+            extra: serde_json::Map::new(),
+        })
+    }
+
+    /// A claims type of the caller, read from the same text.
+    pub(super) fn to_custom<C: for<'de> Deserialize<'de>>(&self) -> Result<C, Error> {
+        serde_json::from_slice(self.text).map_err(|_| Error::MalformedClaim(CUSTOM))
+    }
+
+    /// Whether `iss` is this one.
+    pub(super) fn is_from(&self, issuer: &str) -> bool {
+        matches!(&self.iss, Claim::Is(iss) if iss == issuer)
+    }
+
+    /// The text that was read.
+    pub(super) fn text(&self) -> &'a [u8] {
+        self.text
+    }
+}
+
+impl<'a> Members<'a> for Payload<'a> {
+    fn member<A: MapAccess<'a>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+        let read = Reader::default();
+        match name {
+            "iss" => self.iss = map.next_value_seed(read)?.text(),
+            "sub" => self.sub = map.next_value_seed(read)?.text(),
+            "jti" => self.jti = map.next_value_seed(read)?.text(),
+            "client_id" => self.client_id = map.next_value_seed(read)?.text(),
+            "exp" => self.exp = map.next_value_seed(read)?.date(),
+            "nbf" => self.nbf = map.next_value_seed(read)?.date(),
+            "iat" => self.iat = map.next_value_seed(read)?.date(),
+            "aud" => self.aud = self.texts(map, Some(self.trust))?,
+            "scope" => self.scope = self.texts(map, None)?,
+            "scp" => self.scp = self.texts(map, None)?,
+            other => {
+                self.more = true;
+                return self.mark(other, map);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl<'a> Payload<'a> {
+    /// One string or several; with a trust it looks for the audience among them.
+    fn texts<A: MapAccess<'a>>(
+        &mut self,
+        map: &mut A,
+        trust: Option<&Trust>,
+    ) -> Result<Claim<Texts<'a>>, A::Error> {
+        let mut texts = Texts::default();
+        let into = Reader(Some((&mut texts, trust)));
+        let read = match map.next_value_seed(into)? {
+            Value::Text(text) => {
+                texts.one = true;
+                texts.add(text, trust);
+                true
+            }
+            Value::Texts => true,
+            Value::Number(_) | Value::Other => false,
+        };
+        self.more |= texts.more;
+        Ok(if read {
+            Claim::Is(texts)
+        } else {
+            Claim::WrongType
+        })
+    }
+
+    /// Claims that only matter by what they say of the token's purpose.
+    fn mark<A: MapAccess<'a>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+        match name {
+            "cnf" => self.cnf = true,
+            // RFC 8725 3.12; OpenID Connect Core 2, 3.1.3.6 and 3.3.2.11.
+            "at_hash" | "c_hash" => self.not_for_access = true,
+            // Keycloak and its kin.
+            "typ" => {
+                let typ = map.next_value_seed(Reader::default())?.text();
+                self.not_for_access |= matches!(typ, Claim::Is(typ)
+                    if ["ID", "Refresh", "Offline", "Logout"].iter().any(|it| typ.eq_ignore_ascii_case(it)));
+                return Ok(true);
+            }
+            // Cognito.
+            "token_use" => {
+                let purpose = map.next_value_seed(Reader::default())?.text();
+                self.not_for_access |= !matches!(purpose, Claim::Is(it) if it == "access");
+                return Ok(true);
+            }
+            _ => {}
+        }
+        Ok(false)
+    }
+}
+
+/// One string or several. The first few are kept, if they are spelled without escapes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Texts<'a> {
+    kept: [&'a str; 4],
+    count: usize,
+    one: bool,
+    more: bool,
+    /// Whether one of them is an audience of this verifier.
+    pub(super) ours: bool,
+}
+
+impl<'a> Texts<'a> {
+    fn add(&mut self, text: Cow<'a, str>, trust: Option<&Trust>) {
+        self.ours |= trust.is_some_and(|trust| trust.is_audience(&text));
+        match (text, self.kept.get_mut(self.count)) {
+            (Cow::Borrowed(text), Some(free)) => {
+                *free = text;
+                self.count += 1;
+            }
+            _ => self.more = true,
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &'a str> {
+        self.kept.iter().take(self.count).copied()
+    }
+
+    fn to_audience(&self) -> Audience {
+        match self.iter().next() {
+            Some(text) if self.one => Audience::One(text.to_owned()),
+            _ => Audience::Many(self.iter().map(str::to_owned).collect()),
+        }
+    }
+
+    fn to_scope(&self) -> Scope {
+        match self.iter().next() {
+            Some(text) if self.one => Scope::from_list(text),
+            _ => self.iter().collect(),
+        }
+    }
+}
+
+/// Any JSON value, as far as a claim may be it.
+enum Value<'a> {
+    Text(Cow<'a, str>),
+    Number(f64),
+    /// An array of strings, which are where the reader was told to put them.
+    Texts,
+    Other,
+}
+
+impl<'a> Value<'a> {
+    fn text(self) -> Claim<Cow<'a, str>> {
+        match self {
+            Self::Text(text) => Claim::Is(text),
+            _ => Claim::WrongType,
+        }
+    }
+
+    fn date(self) -> Claim<NumericDate> {
+        match self {
+            Self::Number(secs) => Claim::from_option(NumericDate::from_secs_f64(secs)),
+            _ => Claim::WrongType,
+        }
+    }
+}
+
+/// Reads a [`Value`]; where to put an array of strings, and whose audience to look for in it.
+#[derive(Default)]
+struct Reader<'r, 'de>(Option<(&'r mut Texts<'de>, Option<&'r Trust>)>);
+
+impl<'de> DeserializeSeed<'de> for Reader<'_, 'de> {
+    type Value = Value<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Value<'de>, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Reader<'_, 'de> {
+    type Value = Value<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Value<'de>, E> {
+        self.visit_string(text.to_owned())
+    }
+
+    fn visit_string<E: de::Error>(self, text: String) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Owned(text)))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Value<'de>, E> {
+        // Exact in the range of dates; beyond it only "too large" matters.
+        self.visit_f64(number as f64)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Value<'de>, E> {
+        self.visit_f64(number as f64)
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Value<'de>, E> {
+        if number.is_finite() {
+            Ok(Value::Number(number))
+        } else {
+            Err(E::custom("a number out of range"))
+        }
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Value<'de>, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Value<'de>, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
+        if let Some((texts, trust)) = self.0 {
+            loop {
+                match seq.next_element_seed(Reader::default())? {
+                    Some(Value::Text(text)) => texts.add(text, trust),
+                    Some(_) => break,
+                    None => return Ok(Value::Texts),
+                }
+            }
+        }
+        while seq.next_element::<Anything>()?.is_some() {}
+        Ok(Value::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value<'de>, A::Error> {
+        Ok(walk_object(map)?.map_or(Value::Other, Value::Number))
+    }
+}
+
+/// The longest token has room for no more than a few thousand.
+const MOST_MEMBERS: usize = 1024;
+
+/// Stands for a claim's name where a claims type of the caller does not fit.
+const CUSTOM: &str = "that the caller's claims type asks for";

@@ -1,0 +1,331 @@
+//! Stories of a refresher on a clock that is moved by hand, with hard request counts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::KeysUnavailable;
+use super::bell::Ring;
+use super::keys::KeyCache;
+use super::refresh::{Refresher, RefresherHandle};
+use super::scripted::{Answer, Script, document, key_set, reply};
+use super::source::{FetchError, SourceError};
+use crate::clock::{Clock, LONGEST_SLEEP};
+use crate::testing::ManualClock;
+use crate::transport::TransportError;
+
+const KEYS: &str = "https://keys.example/jwks";
+const DOWN: Answer = Answer::Fails(TransportError::Connect);
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// A refresher that runs on a clock and a network of its own.
+struct Story {
+    clock: ManualClock,
+    script: Script,
+    keys: KeyCache,
+    handle: RefresherHandle,
+}
+
+impl Story {
+    async fn begin(first: Answer) -> Self {
+        let script = Script::default();
+        script.put(KEYS, first);
+        let clock = ManualClock::default();
+        let keys = KeyCache::empty();
+        let refresher = Refresher::jwks(KEYS, keys.clone())
+            .unwrap()
+            .transport(script.clone())
+            .clock(Arc::new(clock.clone()));
+        let handle = refresher.handle();
+        tokio::spawn(refresher.run());
+        let story = Self {
+            clock,
+            script,
+            keys,
+            handle,
+        };
+        story.settle().await;
+        story
+    }
+
+    /// Lets the refresher run until it sleeps again.
+    async fn settle(&self) {
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        self.clock.until_sleepers(1).await;
+    }
+
+    /// Time passes, second by second, with `each` at the end of every one; returns at which
+    /// seconds fetches were made.
+    async fn pass(&self, time: u64, mut each: impl FnMut(&Self, u64)) -> Vec<u64> {
+        let mut fetches = Vec::new();
+        self.script.asked();
+        for second in 1..=time {
+            assert!(self.clock.next_wakeup() <= Some(LONGEST_SLEEP));
+            self.clock.advance(secs(1));
+            each(self, second);
+            self.settle().await;
+            fetches.extend(self.script.asked().iter().map(|_| second));
+        }
+        fetches
+    }
+
+    async fn quiet(&self, time: u64) -> Vec<u64> {
+        self.pass(time, |_, _| {}).await
+    }
+
+    fn serves(&self, kid: &str) -> bool {
+        let snapshot = self.keys.load();
+        snapshot.keys.keys().iter().any(|it| it.kid() == Some(kid))
+    }
+
+    fn usable(&self) -> Result<(), KeysUnavailable> {
+        let now = self.clock.now();
+        self.keys.load_usable(now.wall, || now.boot).map(|_| ())
+    }
+}
+
+#[tokio::test]
+async fn keys_are_fetched_at_once_and_then_ahead_of_time() {
+    let story = Story::begin(reply(200, key_set("a"))).await;
+    assert_eq!(story.script.asked(), [KEYS]);
+    assert!(story.serves("a"));
+    assert_eq!(story.handle.ready().await, Ok(()));
+    let fetches = story.quiet(3600).await;
+    assert!((5..=6).contains(&fetches.len()), "{fetches:?}");
+    assert!(
+        fetches
+            .windows(2)
+            .all(|pair| (540..=661).contains(&(pair[1] - pair[0])))
+    );
+    assert_eq!(story.keys.health().generation, 1, "the same keys each time");
+}
+
+#[tokio::test]
+async fn a_thousand_bogus_kids_cause_one_fetch() {
+    let story = Story::begin(reply(200, key_set("a"))).await;
+    for at in [1, 31] {
+        let fetches = story
+            .pass(120, |story, second| {
+                for bogus in 0..1000 {
+                    if second == at {
+                        let kid = format!("{at}-{bogus}");
+                        story.keys.ring(Ring::UnknownKey(&kid));
+                    }
+                }
+            })
+            .await;
+        assert_eq!(fetches, [at.max(30)]);
+    }
+    let health = story.keys.health();
+    assert_eq!((health.bells_rung, health.bells_held), (2000, 1999));
+}
+
+#[tokio::test]
+async fn a_rotation_is_picked_up_within_30_s_in_the_middle_of_a_flood() {
+    for rotated_at in [100, 101, 115, 129] {
+        let story = Story::begin(reply(200, key_set("a"))).await;
+        let mut seen = None;
+        let fetches = story
+            .pass(200, |story, second| {
+                story.keys.ring(Ring::UnknownKey(&second.to_string()));
+                if second == rotated_at {
+                    story.script.put(KEYS, reply(200, key_set("b")));
+                }
+                if seen.is_none() && story.serves("b") {
+                    seen = Some(second - 1);
+                }
+            })
+            .await;
+        assert_eq!(fetches, [30, 60, 90, 120, 150, 180]);
+        assert!(seen.unwrap() - rotated_at < 30, "{rotated_at} {seen:?}");
+        assert!(!story.serves("a"), "a withdrawn key dies at once");
+        assert_eq!(story.keys.health().generation, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_bell_wakes_a_sleeping_refresher() {
+    let story = Story::begin(reply(200, key_set("a"))).await;
+    story.quiet(45).await;
+    story.script.put(KEYS, reply(200, key_set("b")));
+    story.keys.ring(Ring::UnknownKey("b"));
+    story.settle().await;
+    assert!(story.serves("b"), "no time has passed");
+}
+
+#[tokio::test]
+async fn an_hour_of_a_dead_service() {
+    for (bells, most) in [(false, 16), (true, 121)] {
+        let story = Story::begin(reply(200, key_set("a"))).await;
+        story.script.put(KEYS, DOWN);
+        story.quiet(480).await;
+        let fetches = story
+            .pass(3600, |story, second| {
+                assert_eq!(story.usable(), Ok(()));
+                assert!(story.serves("a"));
+                if bells {
+                    story.keys.ring(Ring::UnknownKey(&second.to_string()));
+                }
+            })
+            .await;
+        assert!(fetches.len() <= most, "{fetches:?}");
+        assert!(fetches.len() >= most - 4, "{fetches:?}");
+        let health = story.keys.health();
+        assert!(health.is_failing && health.failures > 10);
+        assert_eq!(health.stale_serves, 3600 - fetches[0]);
+        assert_eq!(health.last_error, Some(TransportError::Connect.into()));
+    }
+}
+
+#[tokio::test]
+async fn keys_end_after_max_stale_and_come_back_by_themselves() {
+    let story = Story::begin(reply(200, key_set("a"))).await;
+    story.script.put(KEYS, DOWN);
+    // A day in suspend, which timers do not notice: the next look comes within a minute.
+    story.clock.suspend(secs(86_400 - 60));
+    assert_eq!(story.usable(), Ok(()));
+    assert_eq!(story.quiet(60).await.len(), 1);
+    assert_eq!(story.usable(), Ok(()));
+    story.quiet(1).await;
+    assert_eq!(story.usable(), Err(KeysUnavailable::TooOld));
+    assert!(story.serves("a"), "kept, though not relied on");
+    story.script.put(KEYS, reply(200, key_set("a")));
+    assert_eq!(story.quiet(300).await.len(), 1);
+    assert_eq!(story.usable(), Ok(()));
+    let health = story.keys.health();
+    assert_eq!((health.failures, health.is_failing), (0, false));
+    assert!(health.age(story.clock.now()).unwrap() < secs(300));
+    assert_eq!(health.last_error, Some(TransportError::Connect.into()));
+}
+
+#[tokio::test]
+async fn a_start_without_the_service_recovers_by_itself() {
+    let story = Story::begin(DOWN).await;
+    assert_eq!(story.usable(), Err(KeysUnavailable::NoKeys));
+    let fetches = story.quiet(60).await;
+    assert!((5..=6).contains(&fetches.len()), "{fetches:?}");
+    assert!(fetches[0] <= 2 && fetches[1] <= 5, "{fetches:?}");
+    story.script.put(KEYS, reply(200, key_set("a")));
+    assert_eq!(story.quiet(80).await.len(), 1);
+    assert_eq!(story.usable(), Ok(()));
+}
+
+#[tokio::test]
+async fn nothing_but_a_good_answer_replaces_the_keys() {
+    let story = Story::begin(reply(200, key_set("a"))).await;
+    for answer in [
+        DOWN,
+        reply(200, "<html>welcome</html>"),
+        reply(200, r#"{"keys":[]}"#),
+        reply(304, ""),
+        reply(404, ""),
+        reply(500, key_set("b")),
+        reply(200, format!("{}{}", key_set("b"), " ".repeat(512 * 1024))),
+        Answer::Panics,
+    ] {
+        story.script.put(KEYS, answer);
+        let failures = story.keys.health().failures;
+        story.keys.ring(Ring::BadSignature);
+        story.quiet(30).await;
+        assert!(story.keys.health().failures > failures);
+        assert!(story.serves("a") && !story.serves("b"));
+        assert_eq!(story.usable(), Ok(()));
+    }
+    let panicked = Some(FetchError::Panicked);
+    assert_eq!(story.keys.health().last_error, panicked);
+    story.script.put(KEYS, reply(200, key_set("b")));
+    story.keys.ring(Ring::NoKid);
+    story.quiet(30).await;
+    assert!(story.serves("b"), "it lives on after a panic");
+}
+
+#[tokio::test]
+async fn a_304_confirms_the_keys() {
+    let tag = vec![("etag", "\"1\"".to_owned())];
+    let story = Story::begin(Answer::Reply(200, tag, key_set("a"))).await;
+    story.script.put(KEYS, reply(304, ""));
+    story.quiet(3600).await;
+    let health = story.keys.health();
+    assert_eq!((health.generation, health.failures), (1, 0));
+    assert!(health.age(story.clock.now()).unwrap() < secs(661));
+}
+
+#[tokio::test]
+async fn a_wall_clock_that_jumps_causes_a_fetch_only_where_keys_seem_too_old() {
+    let story = Story::begin(reply(200, key_set("a"))).await;
+    let (hour, year) = (secs(3600), secs(365 * 86_400));
+    for wall in [
+        story.clock.wall().plus(hour),
+        story.clock.wall().minus(year),
+    ] {
+        story.clock.set_wall(wall);
+        assert_eq!(story.quiet(120).await.len(), 0);
+        assert_eq!(story.usable(), Ok(()));
+    }
+    story.clock.set_wall(story.clock.wall().plus(2 * year));
+    assert_eq!(story.usable(), Err(KeysUnavailable::TooOld));
+    assert_eq!(story.quiet(60).await.len(), 1, "with the next look");
+    assert_eq!(story.usable(), Ok(()));
+    assert_eq!(story.quiet(300).await.len(), 0);
+}
+
+#[tokio::test]
+async fn those_who_want_to_wait_may() {
+    let story = Story::begin(reply(200, key_set("a"))).await;
+    let wait = tokio::spawn({
+        let handle = story.handle.clone();
+        async move { handle.refresh().await }
+    });
+    assert_eq!(story.quiet(29).await.len(), 0, "the gate holds for all");
+    assert!(!wait.is_finished());
+    assert_eq!(story.quiet(1).await.len(), 1);
+    assert_eq!(wait.await.unwrap(), Ok(()));
+    story.script.put(KEYS, reply(500, ""));
+    story.quiet(30).await;
+    assert_eq!(story.handle.refresh().await, Err(FetchError::Status(500)));
+}
+
+#[tokio::test]
+async fn a_handle_stops_it_and_frees_the_place() {
+    let script = Script::default();
+    script.put(KEYS, Answer::Hangs);
+    let keys = KeyCache::empty();
+    let start = || {
+        let refresher = Refresher::jwks(KEYS, keys.clone())?.transport(script.clone());
+        Ok::<_, SourceError>(refresher)
+    };
+    let refresher = start().unwrap();
+    assert_eq!(start().err(), Some(SourceError::HasRefresher));
+    let handle = refresher.handle();
+    let task = tokio::spawn(refresher.run());
+    let waiting = tokio::spawn({
+        let handle = handle.clone();
+        async move { handle.ready().await }
+    });
+    tokio::task::yield_now().await;
+    handle.stop();
+    task.await.unwrap();
+    assert_eq!(waiting.await.unwrap(), Err(FetchError::Stopped));
+    assert_eq!(handle.refresh().await, Err(FetchError::Stopped));
+    assert!(start().is_ok());
+}
+
+#[tokio::test]
+async fn discovery_and_keys_are_one_fetch() {
+    let issuer = "https://login.example";
+    let place = "https://login.example/.well-known/openid-configuration";
+    let script = Script::default();
+    script.put(place, document(issuer, KEYS));
+    script.put(KEYS, reply(200, key_set("a")));
+    let keys = KeyCache::empty();
+    let refresher = Refresher::discover(issuer, keys.clone()).unwrap();
+    let handle = refresher.handle();
+    tokio::spawn(refresher.transport(script.clone()).run());
+    assert_eq!(handle.ready().await, Ok(()));
+    assert_eq!(script.asked(), [place, KEYS]);
+    assert_eq!(keys.health().generation, 1);
+}

@@ -1,0 +1,127 @@
+//! What a verification gives: claims that only the verifier can say were signed.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use super::seen::Stripe;
+use crate::claims::{Claims, NumericDate, Scope};
+use crate::clock::Timestamp;
+use crate::jose::Algorithm;
+
+/// A token that was found to be good. Only a verifier makes one.
+///
+/// A cheap handle: it may be cloned, sent to another thread, kept over an `.await` and put into the
+/// extensions of a request. It says what was true when the token was verified, and it does not keep
+/// the token.
+pub struct Verified<C = Claims>(Handle<C>);
+
+enum Handle<C> {
+    Whole(Arc<Facts<C>>),
+    Striped(Arc<Stripe<C>>),
+}
+
+impl<C> Verified<C> {
+    pub(super) fn whole(facts: Arc<Facts<C>>) -> Self {
+        Self(Handle::Whole(facts))
+    }
+
+    pub(super) fn striped(stripe: Arc<Stripe<C>>) -> Self {
+        Self(Handle::Striped(stripe))
+    }
+
+    /// Whether the token cache had it.
+    #[cfg(test)]
+    pub(super) fn was_known(&self) -> bool {
+        matches!(self.0, Handle::Striped(_))
+    }
+
+    fn facts(&self) -> &Facts<C> {
+        match &self.0 {
+            Handle::Whole(facts) => facts,
+            Handle::Striped(stripe) => &stripe.0,
+        }
+    }
+
+    /// The claims.
+    pub fn claims(&self) -> &C {
+        &self.facts().claims
+    }
+
+    /// The algorithm of the signature.
+    pub fn algorithm(&self) -> Algorithm {
+        self.facts().algorithm
+    }
+
+    /// `kid` of the token's header (RFC 7515 4.1.4).
+    pub fn key_id(&self) -> Option<&str> {
+        self.facts().kid.as_deref()
+    }
+
+    /// `exp`, without any leeway.
+    pub fn expires_at(&self) -> Timestamp {
+        self.facts().exp.to_timestamp()
+    }
+}
+
+impl<C: 'static> Verified<C> {
+    /// The registered claims, whatever the claims type is.
+    pub fn registered(&self) -> &Claims {
+        self.facts().registered()
+    }
+
+    /// The scopes of `scope` or, without one, of `scp`; empty if there is neither.
+    pub fn scope(&self) -> &Scope {
+        const NONE: &Scope = &Scope::EMPTY;
+        let claims = self.registered();
+        claims
+            .scope
+            .as_ref()
+            .or(claims.scp.as_ref())
+            .unwrap_or(NONE)
+    }
+}
+
+impl<C> Clone for Verified<C> {
+    fn clone(&self) -> Self {
+        Self(match &self.0 {
+            Handle::Whole(facts) => Handle::Whole(Arc::clone(facts)),
+            Handle::Striped(stripe) => Handle::Striped(Arc::clone(stripe)),
+        })
+    }
+}
+
+/// Claims are personal data: they are shown only where they are asked for.
+impl<C> fmt::Debug for Verified<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verified")
+            .field("algorithm", &self.algorithm())
+            .field("key_id", &self.key_id())
+            .field("expires_at", &self.expires_at())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is known of a good token.
+pub(super) struct Facts<C> {
+    pub(super) claims: C,
+    /// The payload, where `claims` is a type of the caller.
+    pub(super) text: Option<Box<[u8]>>,
+    pub(super) registered: OnceLock<Claims>,
+    pub(super) algorithm: Algorithm,
+    pub(super) kid: Option<Box<str>>,
+    pub(super) exp: NumericDate,
+}
+
+impl<C: 'static> Facts<C> {
+    fn registered(&self) -> &Claims {
+        match (&self.claims as &dyn Any).downcast_ref() {
+            Some(claims) => claims,
+            // Few ask, so it is read when the first one does.
+            None => self.registered.get_or_init(|| {
+                let text = self.text.as_deref().unwrap_or_default();
+                serde_json::from_slice(text).unwrap_or_default()
+            }),
+        }
+    }
+}
