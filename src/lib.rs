@@ -9,6 +9,8 @@ pub mod cli;
 pub mod clock;
 pub mod jose;
 pub mod policy;
+#[cfg(feature = "http")]
+pub mod rotator;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod token;

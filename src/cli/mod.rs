@@ -3,8 +3,10 @@
 //! Results go to standard output, words for people to standard error. Exit status 2 is for usage
 //! and unreadable input throughout.
 
+mod config;
 mod inspect;
 mod serve;
+mod token;
 mod verify;
 
 use std::process::ExitCode;
@@ -23,6 +25,8 @@ struct Cli {
 enum Command {
     /// Verify tokens against a key set in a file.
     Verify(verify::Args),
+    /// Print the current access token, issuing one only when the policy says so.
+    Token(token::Args),
     /// Run the embedded OAuth service until it is interrupted.
     Serve(serve::Args),
     /// Show what a token says, unverified.
@@ -33,6 +37,7 @@ enum Command {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Verify(args) => verify::run(args),
+        Command::Token(args) => token::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Inspect(args) => inspect::run(args),
     }
