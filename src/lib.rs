@@ -1,4 +1,67 @@
 //! Live through an outage of your OAuth 2.0 service.
+//!
+//! Two halves that meet only on the wire:
+//!
+//! - `rotator`, for clients: holds one long-lived access token, JWT format preferred, replaces it
+//!   every one to two hours, hands out the latest one, and goes on doing so while the service cannot
+//!   issue another.
+//! - [`verifier`], for resource servers: validates bearer JWTs in process against cached keys.
+//!
+//! # The offline guarantee
+//!
+//! [`Verifier::verify`](verifier::Verifier::verify) is synchronous. It takes no lock, does no I/O and
+//! never calls the OAuth service: not when keys are old, not when a key id is unknown, not ever. A
+//! separate task, `Refresher`, feeds it keys. With `default-features = false`
+//! there is neither a runtime nor an HTTP client in the tree.
+//!
+//! # A resource server
+//!
+#![cfg_attr(feature = "http", doc = "```no_run")]
+#![cfg_attr(not(feature = "http"), doc = "```ignore")]
+//! use steadfast::verifier::{KeyCache, Refresher, Trust, Verifier};
+//!
+//! # async fn serve(bearer: &str) -> Result<(), Box<dyn std::error::Error>> {
+//! let keys = KeyCache::empty();
+//! tokio::spawn(Refresher::discover("https://login.example", keys.clone())?.run());
+//!
+//! let trust = Trust::issuer("https://login.example").audience("https://orders.example");
+//! let verifier: Verifier = Verifier::new(trust, keys);
+//!
+//! let token = verifier.verify(bearer)?;
+//! if !token.scope().contains("orders:read") { /* 403 */ }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # A client
+//!
+#![cfg_attr(feature = "http", doc = "```no_run")]
+#![cfg_attr(not(feature = "http"), doc = "```ignore")]
+//! use steadfast::policy::IssuancePolicy;
+//! use steadfast::rotator::{ClientCredentials, Rotator};
+//!
+//! # async fn call(secret: String) -> Result<(), Box<dyn std::error::Error>> {
+//! let grant = ClientCredentials::new("https://login.example/oauth2/token", "orders-client", secret)?;
+//! let rotator = Rotator::new(grant, IssuancePolicy::default());
+//! tokio::spawn(rotator.clone().run()); // optional: rotate while idle, too
+//!
+//! let token = rotator.token().await?;
+//! let header = format!("Bearer {}", token.expose());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | none | the offline verifier, the policy and the JOSE vocabulary |
+//! | `http` (default) | the rotator, the key refresher, and their transport over reqwest without TLS |
+//! | `tls` (default) | rustls on ring for that transport, built lazily, installed nowhere |
+//! | `testing` | an embedded OAuth service with scripted faults, test clocks and test keys |
+//! | `cli` | the `steadfast` command |
+//!
+//! A feature only adds API, and nothing is process-global.
 
 #![forbid(unsafe_code)]
 
@@ -17,3 +80,15 @@ pub mod token;
 #[cfg(feature = "http")]
 pub mod transport;
 pub mod verifier;
+
+pub use policy::IssuancePolicy;
+#[cfg(feature = "http")]
+pub use rotator::{ClientCredentials, Rotator};
+#[cfg(feature = "http")]
+pub use verifier::Refresher;
+pub use verifier::{KeyCache, Trust, Verifier};
+
+/// The README's examples are tests.
+#[cfg(all(doctest, feature = "http"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -4,6 +4,7 @@
 //! and unreadable input throughout.
 
 mod config;
+mod demo;
 mod inspect;
 mod serve;
 mod token;
@@ -31,6 +32,8 @@ enum Command {
     Serve(serve::Args),
     /// Show what a token says, unverified.
     Inspect(inspect::Args),
+    /// Live through an outage in twenty seconds, in three ways side by side.
+    Demo(demo::Args),
 }
 
 /// Runs the command with the arguments of this process.
@@ -40,5 +43,6 @@ pub fn main() -> ExitCode {
         Command::Token(args) => token::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Demo(args) => demo::run(args),
     }
 }
