@@ -1,0 +1,105 @@
+//! What the cargo features bring into the tree of dependencies, as `cargo tree` tells it.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+#[test]
+fn without_features_there_is_no_runtime_no_http_client_and_no_tls() {
+    let tree = normal_tree(&["--no-default-features"]);
+    assert_absent(
+        &tree,
+        &[
+            "async-std",
+            "h2",
+            "http",
+            "hyper",
+            "hyper-util",
+            "isahc",
+            "mio",
+            "native-tls",
+            "reqwest",
+            "rustls",
+            "rustls-platform-verifier",
+            "smol",
+            "socket2",
+            "tokio",
+            "tokio-rustls",
+            "tower",
+            "ureq",
+        ],
+    );
+    assert!(tree.contains("ring"), "{tree:?}");
+}
+
+#[test]
+fn http_alone_brings_no_tls() {
+    let tree = normal_tree(&["--no-default-features", "--features", "http"]);
+    assert!(tree.contains("reqwest"), "{tree:?}");
+    assert_absent(
+        &tree,
+        &["hyper-rustls", "native-tls", "rustls", "tokio-rustls"],
+    );
+}
+
+#[test]
+fn ring_is_the_only_crypto_library() {
+    for features in [&["--no-default-features"][..], &[], &["--all-features"]] {
+        let tree = normal_tree(features);
+        assert!(tree.contains("ring"), "{features:?}: {tree:?}");
+        assert_absent(&tree, OTHER_CRYPTO_LIBRARIES);
+    }
+}
+
+const OTHER_CRYPTO_LIBRARIES: &[&str] = &[
+    "aws-lc-fips-sys",
+    "aws-lc-rs",
+    "aws-lc-sys",
+    "boring",
+    "boring-sys",
+    "curve25519-dalek",
+    "digest",
+    "ecdsa",
+    "ed25519-compact",
+    "ed25519-dalek",
+    "graviola",
+    "hmac",
+    "k256",
+    "libsodium-sys",
+    "mbedtls",
+    "native-tls",
+    "openssl",
+    "openssl-sys",
+    "p256",
+    "p384",
+    "p521",
+    "rsa",
+    "rustls-rustcrypto",
+    "sha2",
+    "wolfssl",
+];
+
+/// The names of the packages that a user of the library builds.
+#[track_caller]
+fn normal_tree(features: &[&str]) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--edges", "normal", "--prefix", "none"])
+        .args(["--format", "{p}"])
+        .args(features)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[track_caller]
+fn assert_absent(tree: &BTreeSet<String>, names: &[&str]) {
+    let found: Vec<_> = names.iter().filter(|name| tree.contains(**name)).collect();
+    assert!(found.is_empty(), "in the tree: {found:?}");
+}
