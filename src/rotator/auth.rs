@@ -7,10 +7,9 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use url::form_urlencoded::byte_serialize;
+use url::form_urlencoded::{Serializer, byte_serialize};
 use zeroize::Zeroizing;
 
-use super::grant::Form;
 use crate::token::ClientSecret;
 
 /// Where a client's secret comes from. A [`ClientSecret`] or a text is the secret itself, a
@@ -137,6 +136,9 @@ fn basic(headers: &mut HeaderMap, user: &str, password: &str) {
         headers.insert(AUTHORIZATION, value);
     }
 }
+
+/// A form that is being written.
+pub(super) type Form = Serializer<'static, String>;
 
 #[cfg(test)]
 mod tests {

@@ -8,10 +8,9 @@ use std::str::FromStr;
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, Request, Response};
-use url::form_urlencoded::Serializer;
 
 use super::answer::read_answer;
-use super::auth::{ClientAuth, SecretSource};
+use super::auth::{ClientAuth, Form, SecretSource};
 use super::error::{IssueError, Reason};
 use super::store::{CredentialTag, StoreKey};
 use super::{Answer, Grant, Try};
@@ -220,9 +219,6 @@ fn sorted<'a>(words: impl Iterator<Item = &'a str>) -> String {
     let words: BTreeSet<&str> = words.collect();
     Vec::from_iter(words).join(" ")
 }
-
-/// A form that is being written.
-pub(super) type Form = Serializer<'static, String>;
 
 /// The way of a provider that is known by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

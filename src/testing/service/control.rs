@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::answer::{self, Answer};
 use super::faults::Fault;
 use super::form::Form;
-use super::server::Received;
+use super::received::Received;
 use super::state::State;
 
 pub(super) fn answer(state: &State, request: &Received) -> Answer {

@@ -8,6 +8,7 @@ mod documents;
 mod faults;
 mod form;
 mod keyring;
+mod received;
 mod script;
 mod server;
 mod state;

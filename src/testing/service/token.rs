@@ -9,7 +9,7 @@ use super::answer::{Answer, OAuthError, private_json};
 use super::client_auth::authenticate;
 use super::config::{JwtIssuing, RegisteredClient};
 use super::form::Form;
-use super::server::Received;
+use super::received::Received;
 use super::state::{Issued, LONGEST_JWT, State};
 use crate::claims::Audience;
 
