@@ -58,10 +58,11 @@
 //! | none | the offline verifier, the policy and the JOSE vocabulary |
 //! | `http` (default) | the rotator, the key refresher, and their transport over reqwest without TLS |
 //! | `tls` (default) | rustls on ring for that transport, built lazily, installed nowhere |
+//! | `aws-lc-rs` | verification on aws-lc-rs instead of ring, with ES512 and ML-DSA on top; it compiles C |
 //! | `testing` | an embedded OAuth service with scripted faults, test clocks and test keys |
 //! | `cli` | the `steadfast` command |
 //!
-//! A feature only adds API, and nothing is process-global.
+//! A feature only adds API and may make more keys usable, and nothing is process-global.
 
 #![forbid(unsafe_code)]
 

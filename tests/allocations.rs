@@ -67,7 +67,10 @@ fn allocates(count: u64, f: impl FnOnce()) {
 
 #[test]
 fn parsing_and_checking_a_signature() {
-    for algorithm in Algorithm::ALL {
+    let signed = Algorithm::ALL
+        .into_iter()
+        .filter(|it| jsonwebtoken::Algorithm::try_from(*it).is_ok());
+    for algorithm in signed {
         let (key, token) = (
             verifying(algorithm).with_kid("orders-2026"),
             token(algorithm),

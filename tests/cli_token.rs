@@ -164,7 +164,8 @@ async fn a_token_is_issued_once_and_printed_in_three_shapes() {
     assert_eq!(header.out, format!("Authorization: Bearer {token}\n"));
     let json = case.run(&["--json"]).json();
     assert_eq!(json["access_token"], token);
-    let members: Vec<_> = json.as_object().unwrap().keys().cloned().collect();
+    let mut members: Vec<_> = json.as_object().unwrap().keys().cloned().collect();
+    members.sort_unstable();
     let mut expected = [
         "access_token",
         "format",

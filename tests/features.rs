@@ -44,18 +44,22 @@ fn http_alone_brings_no_tls() {
 }
 
 #[test]
-fn ring_is_the_only_crypto_library() {
-    for features in [&["--no-default-features"][..], &[], &["--all-features"]] {
+fn ring_is_the_only_crypto_library_unless_aws_lc_is_asked_for() {
+    for features in [&["--no-default-features"][..], &[], &["--features", "cli"]] {
         let tree = normal_tree(features);
         assert!(tree.contains("ring"), "{features:?}: {tree:?}");
         assert_absent(&tree, OTHER_CRYPTO_LIBRARIES);
+        assert_absent(&tree, AWS_LC);
     }
+    let tree = normal_tree(&["--all-features"]);
+    assert!(tree.contains("aws-lc-rs"), "{tree:?}");
+    assert_absent(&tree, OTHER_CRYPTO_LIBRARIES);
 }
+
+const AWS_LC: &[&str] = &["aws-lc-rs", "aws-lc-sys"];
 
 const OTHER_CRYPTO_LIBRARIES: &[&str] = &[
     "aws-lc-fips-sys",
-    "aws-lc-rs",
-    "aws-lc-sys",
     "boring",
     "boring-sys",
     "curve25519-dalek",

@@ -131,13 +131,24 @@ fn google_jwt_verify_lib() {
         let verdict = anyone(keys, NOW).verify(&token);
         assert_eq!(code(&verdict), as_jwt, "{name}");
     }
-    let (token, _) = of("jwks_pem");
-    check(keys_of_nobody(), NOW, &token, "unsupported_algorithm");
+    // ES512, which ring does not verify.
+    let (token, pem) = of("jwks_pem");
+    if WITH_AWS_LC {
+        let keys = KeySet::from_pem(&pem).unwrap();
+        assert!(keys.verify_jws(&token, AlgorithmSet::ASYMMETRIC).is_ok());
+        check(keys, NOW, &token, "missing_claim");
+    } else {
+        assert!(KeySet::from_pem(&pem).is_err());
+        check(keys_of_nobody(), NOW, &token, "unsupported_algorithm");
+    }
     let (_, document) = of("jwks_hmac");
     assert!(KeySet::from_json(document.as_bytes()).is_err());
     let (_, document) = of("jwks_x509");
     assert!(KeySet::from_json(document.as_bytes()).is_err());
 }
+
+/// The backend that has P-521.
+const WITH_AWS_LC: bool = cfg!(feature = "aws-lc-rs");
 
 fn keys_of_nobody() -> KeySet {
     tokens::Issuer::new().keys()
@@ -220,9 +231,19 @@ fn rfc_7515_and_7520() {
             check(keys, THEN + 61, &token, "expired");
         }
     }
-    for unsupported in ["rfc7515_A.4", "rfc7515_A.5", "rfc7520_4.3"] {
-        let token = read(&folder, &format!("{unsupported}.jwsc"));
-        check(keys_of_nobody(), THEN, &token, "unsupported_algorithm");
+    // The first two are ES512 with a payload that is no JSON object, the last is not signed.
+    for (name, with_aws_lc) in [
+        ("rfc7515_A.4", "malformed"),
+        ("rfc7520_4.3", "malformed"),
+        ("rfc7515_A.5", "unsupported_algorithm"),
+    ] {
+        let token = read(&folder, &format!("{name}.jwsc"));
+        let expected = if WITH_AWS_LC {
+            with_aws_lc
+        } else {
+            "unsupported_algorithm"
+        };
+        check(keys_of_nobody(), THEN, &token, expected);
     }
     for (name, of) in [
         ("rfc7515_A.7.jwsf", "malformed"),

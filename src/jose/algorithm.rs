@@ -1,9 +1,12 @@
-//! Signature algorithms (RFC 7518 3.1, RFC 8037, RFC 9864).
+//! Signature algorithms (RFC 7518 3.1, RFC 8037, RFC 9864, RFC 9964).
 
 use std::fmt;
 use std::str::FromStr;
 
 /// A JWS signature algorithm. `none` is not one.
+///
+/// ES512 and ML-DSA are there in every build, and verify with the feature `aws-lc-rs` alone; see
+/// [`is_supported`](Self::is_supported).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the registered names say it")]
@@ -16,8 +19,15 @@ pub enum Algorithm {
     PS512,
     ES256,
     ES384,
+    ES512,
     /// Ed25519, under its old name `EdDSA` and its new one `Ed25519` (RFC 9864).
     EdDSA,
+    /// `ML-DSA-44` (RFC 9964)
+    MlDsa44,
+    /// `ML-DSA-65` (RFC 9964)
+    MlDsa65,
+    /// `ML-DSA-87` (RFC 9964)
+    MlDsa87,
     HS256,
     HS384,
     HS512,
@@ -25,7 +35,7 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// Every algorithm.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::RS256,
         Self::RS384,
         Self::RS512,
@@ -34,7 +44,11 @@ impl Algorithm {
         Self::PS512,
         Self::ES256,
         Self::ES384,
+        Self::ES512,
         Self::EdDSA,
+        Self::MlDsa44,
+        Self::MlDsa65,
+        Self::MlDsa87,
         Self::HS256,
         Self::HS384,
         Self::HS512,
@@ -51,7 +65,11 @@ impl Algorithm {
             Self::PS512 => "PS512",
             Self::ES256 => "ES256",
             Self::ES384 => "ES384",
+            Self::ES512 => "ES512",
             Self::EdDSA => "EdDSA",
+            Self::MlDsa44 => "ML-DSA-44",
+            Self::MlDsa65 => "ML-DSA-65",
+            Self::MlDsa87 => "ML-DSA-87",
             Self::HS256 => "HS256",
             Self::HS384 => "HS384",
             Self::HS512 => "HS512",
@@ -61,6 +79,16 @@ impl Algorithm {
     /// Whether who can verify can also sign.
     pub const fn is_symmetric(self) -> bool {
         matches!(self, Self::HS256 | Self::HS384 | Self::HS512)
+    }
+
+    /// Whether this build verifies it. A name that it does not verify is unknown to [`FromStr`], so
+    /// a token that says it is refused for its algorithm.
+    pub const fn is_supported(self) -> bool {
+        let with_aws_lc = matches!(
+            self,
+            Self::ES512 | Self::MlDsa44 | Self::MlDsa65 | Self::MlDsa87
+        );
+        cfg!(feature = "aws-lc-rs") || !with_aws_lc
     }
 }
 
@@ -79,7 +107,7 @@ impl FromStr for Algorithm {
             "Ed25519" => Ok(Self::EdDSA),
             _ => Self::ALL
                 .into_iter()
-                .find(|it| it.name() == name)
+                .find(|it| it.name() == name && it.is_supported())
                 .ok_or(UnknownAlgorithm),
         }
     }
@@ -104,7 +132,7 @@ pub struct AlgorithmSet(u32);
 impl AlgorithmSet {
     /// No algorithm.
     pub const EMPTY: Self = Self(0);
-    /// Every asymmetric algorithm.
+    /// Every asymmetric algorithm that this build verifies.
     pub const ASYMMETRIC: Self = Self::collect(false);
     /// Every symmetric algorithm.
     pub const SYMMETRIC: Self = Self::collect(true);
@@ -115,7 +143,7 @@ impl AlgorithmSet {
         while at < Algorithm::ALL.len() {
             #[expect(clippy::indexing_slicing, reason = "bounded by the line above")]
             let algorithm = Algorithm::ALL[at];
-            if algorithm.is_symmetric() == symmetric {
+            if algorithm.is_symmetric() == symmetric && algorithm.is_supported() {
                 set = set.with(algorithm);
             }
             at += 1;
@@ -183,10 +211,14 @@ mod tests {
     #[test]
     fn names() {
         for algorithm in Algorithm::ALL {
-            assert_eq!(algorithm.name().parse(), Ok(algorithm));
+            let expected = algorithm
+                .is_supported()
+                .then_some(algorithm)
+                .ok_or(UnknownAlgorithm);
+            assert_eq!(algorithm.name().parse(), expected);
         }
         assert_eq!("Ed25519".parse(), Ok(Algorithm::EdDSA));
-        for unknown in ["none", "rs256", "ES512", "Ed448", "", "RS256 "] {
+        for unknown in ["none", "rs256", "ES521", "Ed448", "", "RS256 "] {
             assert_eq!(
                 unknown.parse::<Algorithm>(),
                 Err(UnknownAlgorithm),
@@ -196,11 +228,28 @@ mod tests {
     }
 
     #[test]
+    fn supported() {
+        let unsupported: Vec<_> = Algorithm::ALL
+            .into_iter()
+            .filter(|it| !it.is_supported())
+            .map(Algorithm::name)
+            .collect();
+        let with_aws_lc = ["ES512", "ML-DSA-44", "ML-DSA-65", "ML-DSA-87"];
+        let expected: &[_] = if cfg!(feature = "aws-lc-rs") {
+            &[]
+        } else {
+            &with_aws_lc
+        };
+        assert_eq!(unsupported, expected);
+    }
+
+    #[test]
     fn sets() {
         let set: AlgorithmSet = [Algorithm::RS256, Algorithm::EdDSA].into_iter().collect();
         assert!(set.contains(Algorithm::EdDSA) && !set.contains(Algorithm::ES256));
         assert!(set.intersection(AlgorithmSet::SYMMETRIC).is_empty());
-        assert_eq!(AlgorithmSet::ASYMMETRIC.iter().count(), 9);
+        let asymmetric = if cfg!(feature = "aws-lc-rs") { 13 } else { 9 };
+        assert_eq!(AlgorithmSet::ASYMMETRIC.iter().count(), asymmetric);
         assert_eq!(AlgorithmSet::SYMMETRIC.iter().count(), 3);
     }
 }

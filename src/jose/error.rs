@@ -57,7 +57,8 @@ pub enum KeyError {
     WrongType(&'static str),
     /// This member is not base64url.
     NotBase64(&'static str),
-    /// `kty` is not one of RSA, EC, OKP and oct.
+    /// `kty` is not one of RSA, EC, OKP and oct, nor AKP where the backend has ML-DSA; or the
+    /// algorithm of a public key in DER is none of these.
     UnsupportedType,
     /// `crv` is not one that is supported for this `kty`.
     UnsupportedCurve,
@@ -79,10 +80,20 @@ pub enum KeyError {
     Exponent,
     /// A coordinate of a wrong length for the curve.
     CoordinateLength,
+    /// A public key that is not as long as its algorithm's are.
+    KeyLength,
     /// Not a point of the curve.
     NotOnCurve,
     /// A point of small order: signatures under it prove nothing.
     SmallOrder,
+    /// There is no PEM block (RFC 7468) in the text.
+    NotPem,
+    /// A PEM block of another kind than `PUBLIC KEY`, `RSA PUBLIC KEY` and `CERTIFICATE`; a private
+    /// key is one, too.
+    UnsupportedLabel,
+    /// A PEM block that is broken off, or whose content is not base64 or not the DER that its label
+    /// says.
+    BrokenPem,
 }
 
 impl fmt::Display for KeyError {
@@ -106,7 +117,11 @@ impl fmt::Display for KeyError {
             Self::Exponent => "the RSA exponent is not an odd number from 3 to 2^33",
             Self::CoordinateLength => "a coordinate has a wrong length for the curve",
             Self::NotOnCurve => "the key is no point of its curve",
+            Self::KeyLength => "the key has a wrong length for its algorithm",
             Self::SmallOrder => "the key is a point of small order",
+            Self::NotPem => "there is no PEM block in the text",
+            Self::UnsupportedLabel => "the PEM block is neither a public key nor a certificate",
+            Self::BrokenPem => "the PEM block is broken",
         };
         f.write_str(text)
     }
@@ -124,6 +139,8 @@ pub enum KeySetError {
     Json(&'static str),
     /// There is no array `keys`.
     NotAKeySet,
+    /// There is no PEM block in the text.
+    NotPem,
     /// More than 128 keys.
     TooManyKeys,
     /// None of the keys can be used, for these reasons.
@@ -136,6 +153,7 @@ impl fmt::Display for KeySetError {
             Self::TooLarge => "the key set is longer than 512 KiB",
             Self::Json(rule) => return write!(f, "the key set is malformed: {rule}"),
             Self::NotAKeySet => "the document has no array `keys`",
+            Self::NotPem => "there is no PEM block in the text",
             Self::TooManyKeys => "the key set has more than 128 keys",
             Self::NoUsableKey(skipped) => return no_usable_key(skipped, f),
         };
@@ -243,7 +261,17 @@ mod tests {
                 "a coordinate has a wrong length for the curve",
             ),
             (KeyError::NotOnCurve, "the key is no point of its curve"),
+            (
+                KeyError::KeyLength,
+                "the key has a wrong length for its algorithm",
+            ),
             (KeyError::SmallOrder, "the key is a point of small order"),
+            (KeyError::NotPem, "there is no PEM block in the text"),
+            (
+                KeyError::UnsupportedLabel,
+                "the PEM block is neither a public key nor a certificate",
+            ),
+            (KeyError::BrokenPem, "the PEM block is broken"),
         ];
         for (error, text) in texts {
             says(error, text);
@@ -258,6 +286,7 @@ mod tests {
             "the key set is malformed: nested too deep",
         );
         says(KeySetError::NotAKeySet, "the document has no array `keys`");
+        says(KeySetError::NotPem, "there is no PEM block in the text");
         says(
             KeySetError::TooManyKeys,
             "the key set has more than 128 keys",

@@ -1,4 +1,4 @@
-//! One JSON Web Key (RFC 7517 4, RFC 7518 6, RFC 8037 2).
+//! One JSON Web Key (RFC 7517 4, RFC 7518 6, RFC 8037 2, RFC 9964).
 
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
@@ -57,6 +57,7 @@ pub(super) struct Jwk<'a> {
     x: Value<'a>,
     y: Value<'a>,
     k: Value<'a>,
+    public: Value<'a>,
 }
 
 impl<'de> Members<'de> for Jwk<'de> {
@@ -73,6 +74,7 @@ impl<'de> Members<'de> for Jwk<'de> {
             "x" => &mut self.x,
             "y" => &mut self.y,
             "k" => &mut self.k,
+            "pub" => &mut self.public,
             "key_ops" => {
                 self.key_ops = Some(map.next_value()?);
                 return Ok(true);
@@ -100,6 +102,7 @@ impl Jwk<'_> {
             "RSA" => self.rsa()?,
             "EC" => self.ec()?,
             "OKP" => self.okp()?,
+            "AKP" if Algorithm::MlDsa44.is_supported() => self.akp()?,
             "oct" if symmetric == Symmetric::Refused => return Err(KeyError::Symmetric),
             "oct" => self.oct()?,
             _ => return Err(KeyError::UnsupportedType),
@@ -155,6 +158,14 @@ impl Jwk<'_> {
         }
         let algorithms = self.algorithms()?;
         VerifyingKey::ed25519(&bytes(&self.x, "x")?, algorithms)
+    }
+
+    /// RFC 9964: without `alg` nothing says what the bytes are.
+    fn akp(&self) -> Result<VerifyingKey, KeyError> {
+        let algorithm = required(&self.alg, "alg")?
+            .parse()
+            .map_err(|_| KeyError::UnsupportedAlgorithm)?;
+        VerifyingKey::ml_dsa(&bytes(&self.public, "pub")?, algorithm)
     }
 
     fn oct(&self) -> Result<VerifyingKey, KeyError> {
@@ -278,16 +289,69 @@ mod tests {
 
     #[test]
     fn kinds_that_are_not_supported() {
-        for kty in ["AKP", "rsa", ""] {
+        for kty in ["akp", "rsa", ""] {
             reads(&ec(json!({ "kty": kty })), Err(KeyError::UnsupportedType));
         }
-        for crv in ["P-521", "secp256k1", "Ed25519", "p-256"] {
+        for crv in ["secp256k1", "Ed25519", "p-256"] {
             reads(&ec(json!({ "crv": crv })), Err(KeyError::UnsupportedCurve));
         }
         for crv in ["X25519", "Ed448", "P-256"] {
             reads(&ed(json!({ "crv": crv })), Err(KeyError::UnsupportedCurve));
         }
         reads(&jwk(Algorithm::HS256), Err(KeyError::Symmetric));
+    }
+
+    #[cfg(not(feature = "aws-lc-rs"))]
+    #[test]
+    fn kinds_that_ring_does_not_verify() {
+        let p521 = ec(json!({"crv": "P-521"}));
+        reads(&p521, Err(KeyError::UnsupportedCurve));
+        let ml_dsa = json!({"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA"});
+        reads(&ml_dsa, Err(KeyError::UnsupportedType));
+        reads(
+            &ec(json!({"alg": "ES512"})),
+            Err(KeyError::UnsupportedAlgorithm),
+        );
+    }
+
+    #[cfg(feature = "aws-lc-rs")]
+    #[test]
+    fn kinds_that_aws_lc_verifies() {
+        let p521 = |x: usize| {
+            let coordinate = base64url(vec![1; x]);
+            json!({"kty": "EC", "crv": "P-521", "x": coordinate, "y": coordinate})
+        };
+        reads(&p521(66), Err(KeyError::NotOnCurve));
+        reads(&p521(65), Err(KeyError::CoordinateLength));
+        let akp = |members| with(json!({"kty": "AKP", "alg": "ML-DSA-44"}), members);
+        let public = |length| base64url(vec![1; length]);
+        for (key, expected) in [
+            (
+                akp(json!({"pub": public(1312)})),
+                Ok(&[Algorithm::MlDsa44][..]),
+            ),
+            (akp(json!({"pub": public(1311)})), Err(KeyError::KeyLength)),
+            (
+                akp(json!({"pub": public(1312), "alg": "ML-DSA-65"})),
+                Err(KeyError::KeyLength),
+            ),
+            (
+                akp(json!({"pub": public(1312), "alg": "ES256"})),
+                Err(KeyError::AlgorithmMismatch),
+            ),
+            (
+                akp(json!({"pub": public(1312), "alg": "ML-DSA-43"})),
+                Err(KeyError::UnsupportedAlgorithm),
+            ),
+            (
+                akp(json!({"pub": public(1312), "alg": null})),
+                Err(KeyError::Missing("alg")),
+            ),
+            (akp(json!({})), Err(KeyError::Missing("pub"))),
+            (akp(json!({"pub": 1})), Err(KeyError::WrongType("pub"))),
+        ] {
+            reads(&key, expected);
+        }
     }
 
     #[test]

@@ -1,18 +1,13 @@
-//! Keys that verify: the one place that names the verification backend.
+//! Keys that verify, and the checks that no backend makes.
 
 use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
-    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
-    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents,
-    UnparsedPublicKey,
-};
-use ring::{agreement, digest, hmac, rand};
+use ring::{digest, hmac};
 
+use super::backend::PublicKey;
 use super::{Algorithm, AlgorithmSet, JwsError, KeyError, edwards};
 
 /// A key that verifies signatures, decoded once, pinned to the algorithms it may verify.
@@ -68,16 +63,12 @@ impl VerifyingKey {
             text_of(e),
             text_of(n)
         );
-        let material = Material::Rsa(RsaPublicKeyComponents {
-            n: n.into(),
-            e: e.into(),
-        });
-        pinned(algorithms, RSA)
-            .map(|algorithms| Self::new(algorithms, &json, material))
-            .ok_or(KeyError::AlgorithmMismatch)
+        let algorithms = pinned(algorithms, RSA).ok_or(KeyError::AlgorithmMismatch)?;
+        let key = PublicKey::rsa(n, e, algorithms)?;
+        Ok(Self::new(algorithms, &json, Material::Public(key)))
     }
 
-    /// A point of P-256 or P-384.
+    /// A point of a curve of [`Curve`].
     pub(super) fn ec(
         curve: &'static Curve,
         x: &[u8],
@@ -89,16 +80,14 @@ impl VerifyingKey {
         if x.len() != curve.coordinate || y.len() != curve.coordinate {
             return Err(KeyError::CoordinateLength);
         }
-        let point: Arc<[u8]> = [&[4], x, y].concat().into();
-        check_point(curve.agreement, &point)?;
+        let key = PublicKey::encoded(curve.algorithm, &[&[4], x, y].concat())?;
         let json = format!(
             r#"{{"crv":"{}","kty":"EC","x":"{}","y":"{}"}}"#,
             curve.name,
             text_of(x),
             text_of(y)
         );
-        let material = Material::Point(UnparsedPublicKey::new(curve.verification, point));
-        Ok(Self::new(algorithms, &json, material))
+        Ok(Self::new(algorithms, &json, Material::Public(key)))
     }
 
     /// An Ed25519 key.
@@ -108,8 +97,23 @@ impl VerifyingKey {
         let encoded = x.try_into().map_err(|_| KeyError::CoordinateLength)?;
         edwards::check(encoded)?;
         let json = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, text_of(x));
-        let material = Material::Point(UnparsedPublicKey::new(&ED25519, x.into()));
-        Ok(Self::new(algorithms, &json, material))
+        let key = PublicKey::encoded(Algorithm::EdDSA, x)?;
+        Ok(Self::new(algorithms, &json, Material::Public(key)))
+    }
+
+    /// An ML-DSA key (RFC 9964); its algorithm is part of what it is.
+    pub(super) fn ml_dsa(public: &[u8], algorithm: Algorithm) -> Result<Self, KeyError> {
+        let length = ml_dsa_length(algorithm).ok_or(KeyError::AlgorithmMismatch)?;
+        if public.len() != length {
+            return Err(KeyError::KeyLength);
+        }
+        let json = format!(
+            r#"{{"alg":"{algorithm}","kty":"AKP","pub":"{}"}}"#,
+            text_of(public)
+        );
+        let key = PublicKey::encoded(algorithm, public)?;
+        let algorithms = AlgorithmSet::one(algorithm);
+        Ok(Self::new(algorithms, &json, Material::Public(key)))
     }
 
     fn new(algorithms: AlgorithmSet, json: &str, material: Material) -> Self {
@@ -173,19 +177,16 @@ impl VerifyingKey {
         if !self.algorithms.contains(algorithm) {
             return Err(JwsError::UnsupportedAlgorithm);
         }
-        let checked = match &self.material {
-            Material::Rsa(key) => {
-                let scheme = scheme_of(algorithm).ok_or(JwsError::UnsupportedAlgorithm)?;
-                key.verify(scheme, input, signature)
+        match &self.material {
+            Material::Public(key) => key.verify(algorithm, input, signature),
+            Material::Hmac(keys) => {
+                let (_, key) = keys
+                    .iter()
+                    .find(|(it, _)| *it == algorithm)
+                    .ok_or(JwsError::UnsupportedAlgorithm)?;
+                hmac::verify(key, input, signature).map_err(|_| JwsError::BadSignature)
             }
-            Material::Point(key) => key.verify(input, signature),
-            Material::Hmac(keys) => keys
-                .iter()
-                .find(|(it, _)| *it == algorithm)
-                .ok_or(JwsError::UnsupportedAlgorithm)
-                .map(|(_, key)| hmac::verify(key, input, signature))?,
-        };
-        checked.map_err(|_| JwsError::BadSignature)
+        }
     }
 }
 
@@ -219,8 +220,7 @@ impl fmt::Display for Thumbprint {
 
 #[derive(Clone)]
 enum Material {
-    Rsa(RsaPublicKeyComponents<Arc<[u8]>>),
-    Point(UnparsedPublicKey<Arc<[u8]>>),
+    Public(PublicKey),
     Hmac(Arc<[(Algorithm, hmac::Key)]>),
 }
 
@@ -229,16 +229,13 @@ pub(super) struct Curve {
     name: &'static str,
     coordinate: usize,
     algorithm: Algorithm,
-    /// JOSE's signatures are r and s of fixed length, never DER (RFC 7518 3.4).
-    verification: &'static ring::signature::EcdsaVerificationAlgorithm,
-    agreement: &'static agreement::Algorithm,
 }
 
 impl Curve {
     pub(super) fn named(name: &str) -> Result<&'static Self, KeyError> {
         CURVES
             .iter()
-            .find(|it| it.name == name)
+            .find(|it| it.name == name && it.algorithm.is_supported())
             .ok_or(KeyError::UnsupportedCurve)
     }
 
@@ -247,22 +244,33 @@ impl Curve {
     }
 }
 
-static CURVES: [Curve; 2] = [
+static CURVES: [Curve; 3] = [
     Curve {
         name: "P-256",
         coordinate: 32,
         algorithm: Algorithm::ES256,
-        verification: &ECDSA_P256_SHA256_FIXED,
-        agreement: &agreement::ECDH_P256,
     },
     Curve {
         name: "P-384",
         coordinate: 48,
         algorithm: Algorithm::ES384,
-        verification: &ECDSA_P384_SHA384_FIXED,
-        agreement: &agreement::ECDH_P384,
+    },
+    Curve {
+        name: "P-521",
+        coordinate: 66,
+        algorithm: Algorithm::ES512,
     },
 ];
+
+/// How long a public key is (FIPS 204, table 2).
+fn ml_dsa_length(algorithm: Algorithm) -> Option<usize> {
+    Some(match algorithm {
+        Algorithm::MlDsa44 => 1312,
+        Algorithm::MlDsa65 => 1952,
+        Algorithm::MlDsa87 => 2592,
+        _ => return None,
+    })
+}
 
 const RSA: AlgorithmSet = AlgorithmSet::EMPTY
     .with(Algorithm::RS256)
@@ -276,19 +284,6 @@ const RSA: AlgorithmSet = AlgorithmSet::EMPTY
 fn pinned(wanted: AlgorithmSet, possible: AlgorithmSet) -> Option<AlgorithmSet> {
     let both = wanted.intersection(possible);
     (!both.is_empty()).then_some(both)
-}
-
-/// With PSS the salt is as long as the hash (RFC 7518 3.5), which ring holds.
-fn scheme_of(algorithm: Algorithm) -> Option<&'static RsaParameters> {
-    Some(match algorithm {
-        Algorithm::RS256 => &RSA_PKCS1_2048_8192_SHA256,
-        Algorithm::RS384 => &RSA_PKCS1_2048_8192_SHA384,
-        Algorithm::RS512 => &RSA_PKCS1_2048_8192_SHA512,
-        Algorithm::PS256 => &RSA_PSS_2048_8192_SHA256,
-        Algorithm::PS384 => &RSA_PSS_2048_8192_SHA384,
-        Algorithm::PS512 => &RSA_PSS_2048_8192_SHA512,
-        _ => return None,
-    })
 }
 
 /// The hash of an HMAC algorithm.
@@ -326,17 +321,6 @@ fn check_exponent(e: &[u8]) -> Result<(), KeyError> {
     } else {
         Err(KeyError::Exponent)
     }
-}
-
-/// ring tells a point that is off the curve only when it is used: in a throw-away key agreement.
-fn check_point(curve: &'static agreement::Algorithm, point: &[u8]) -> Result<(), KeyError> {
-    let private = agreement::EphemeralPrivateKey::generate(curve, &rand::SystemRandom::new());
-    private
-        .and_then(|private| {
-            let peer = agreement::UnparsedPublicKey::new(curve, point);
-            agreement::agree_ephemeral(private, &peer, |_| ())
-        })
-        .map_err(|_| KeyError::NotOnCurve)
 }
 
 pub(super) fn without_leading_zeros(number: &[u8]) -> &[u8] {
@@ -427,7 +411,9 @@ mod tests {
         assert_eq!(ec(&[1; 31], &[1; 32]), Err(KeyError::CoordinateLength));
         assert_eq!(ec(&[1; 31], &[1; 33]), Err(KeyError::CoordinateLength));
         assert_eq!(ec(&[1; 48], &[1; 48]), Err(KeyError::CoordinateLength));
-        assert!(Curve::named("P-521").is_err() && Curve::named("secp256k1").is_err());
+        assert!(Curve::named("secp256k1").is_err());
+        let with_aws_lc = cfg!(feature = "aws-lc-rs");
+        assert_eq!(Curve::named("P-521").is_ok(), with_aws_lc);
     }
 
     #[test]
@@ -467,8 +453,9 @@ mod tests {
         identity[0] = 1;
         let mut signature = [0; 64];
         signature[0] = 1;
-        let backend = UnparsedPublicKey::new(&ED25519, identity);
-        assert!(backend.verify(b"anything", &signature).is_ok());
+        let backend = PublicKey::encoded(Algorithm::EdDSA, &identity).unwrap();
+        let checked = backend.verify(Algorithm::EdDSA, b"anything", &signature);
+        assert_eq!(checked, Ok(()));
         let ours = VerifyingKey::ed25519(&identity, ANY);
         assert_eq!(ours.unwrap_err(), KeyError::SmallOrder);
     }

@@ -4,7 +4,10 @@
 //! what a token must say is the verifier's.
 
 mod algorithm;
+mod backend;
 mod compact;
+mod conversions;
+mod der;
 mod edwards;
 mod error;
 mod json;
@@ -13,6 +16,7 @@ mod key;
 mod key_set;
 mod pem;
 mod provider;
+mod public_pem;
 pub mod sign;
 #[cfg(test)]
 mod test_keys;

@@ -8,7 +8,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{PrivateKeyDer, alg_id};
 use zeroize::Zeroizing;
 
-use super::key::without_leading_zeros;
+use super::der::{INTEGER, OCTET_STRING, SEQUENCE, element, push_element};
 use super::provider::{ec_pair, ed_pair};
 use super::sign::SignError;
 
@@ -60,12 +60,6 @@ fn pkcs8_key(pkcs8: &[u8]) -> Option<EncodingKey> {
     })
 }
 
-// The little DER (X.690) that this takes.
-
-const INTEGER: u8 = 0x02;
-const OCTET_STRING: u8 = 0x04;
-const SEQUENCE: u8 = 0x30;
-
 /// PrivateKeyInfo of version 0 (RFC 5208 5).
 fn in_pkcs8(algorithm: &[u8], key: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut info = Zeroizing::new(vec![INTEGER, 1, 0]);
@@ -81,41 +75,6 @@ fn out_of_pkcs8(pkcs8: &[u8]) -> Option<&[u8]> {
     let (_version, info) = element(INTEGER, info)?;
     let (_algorithm, info) = element(SEQUENCE, info)?;
     element(OCTET_STRING, info).map(|(key, _)| key)
-}
-
-/// Modulus and exponent of an RSAPublicKey (RFC 8017 A.1.1).
-pub(super) fn rsa_public(pkcs1: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (key, _) = element(SEQUENCE, pkcs1)?;
-    let (n, key) = element(INTEGER, key)?;
-    let (e, _) = element(INTEGER, key)?;
-    Some((without_leading_zeros(n), without_leading_zeros(e)))
-}
-
-/// Content of the first element, and what follows it.
-fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let ([found, first], rest) = der.split_first_chunk()?;
-    let (len, rest) = match first {
-        0..=0x7f => (usize::from(*first), rest),
-        0x81 => rest
-            .split_first()
-            .map(|(len, rest)| (usize::from(*len), rest))?,
-        0x82 => rest
-            .split_first_chunk()
-            .map(|(len, rest)| (usize::from(u16::from_be_bytes(*len)), rest))?,
-        _ => return None,
-    };
-    rest.split_at_checked(len).filter(|_| *found == tag)
-}
-
-/// Of at most 64 KiB, which no key comes near.
-fn push_element(tag: u8, content: &[u8], der: &mut Vec<u8>) {
-    let [_, _, .., high, low] = content.len().to_be_bytes();
-    match (high, low) {
-        (0, 0..=0x7f) => der.extend([tag, low]),
-        (0, _) => der.extend([tag, 0x81, low]),
-        _ => der.extend([tag, 0x82, high, low]),
-    }
-    der.extend_from_slice(content);
 }
 
 #[cfg(test)]
@@ -183,18 +142,6 @@ mod tests {
                 let refused = encoding_key_from_pem(&pem(label, der)).map(|_| ());
                 assert_eq!(refused, Err(SignError::UnusableKey), "{label} {der:?}");
             }
-        }
-    }
-
-    #[test]
-    fn elements() {
-        for len in [0, 1, 127, 128, 255, 256, 65_535] {
-            let (content, mut der) = (vec![7; len], Vec::new());
-            push_element(OCTET_STRING, &content, &mut der);
-            der.push(9);
-            assert_eq!(element(OCTET_STRING, &der), Some((&content[..], &[9][..])));
-            assert_eq!(element(INTEGER, &der), None);
-            assert_eq!(element(OCTET_STRING, &der[..len]), None);
         }
     }
 

@@ -13,8 +13,8 @@ use ring::signature::{
 };
 use ring::{digest, hmac};
 
-use super::key::{Curve, hash_of};
-use super::pem::rsa_public;
+use super::der::rsa_public;
+use super::key::{Curve, hash_of, without_leading_zeros};
 use super::{AlgorithmSet, VerifyingKey};
 
 /// jsonwebtoken's provider on ring; a value, installed nowhere.
@@ -209,7 +209,8 @@ fn rsa_components_of_private(der: &[u8]) -> Outcome<(Vec<u8>, Vec<u8>)> {
 fn rsa_components_of_public(der: &[u8]) -> Outcome<(Vec<u8>, Vec<u8>)> {
     let (n, e) = rsa_public(der)
         .ok_or_else(|| Error::from(ErrorKind::InvalidRsaKey("not an RSAPublicKey".into())))?;
-    Ok((n.to_vec(), e.to_vec()))
+    let number = |it| without_leading_zeros(it).to_vec();
+    Ok((number(n), number(e)))
 }
 
 fn ec_components(pkcs8: &[u8], algorithm: Algorithm) -> Outcome<(EllipticCurve, Vec<u8>, Vec<u8>)> {
@@ -252,7 +253,7 @@ mod tests {
 
     use super::*;
     use crate::jose::sign::encoding_key_from_pem;
-    use crate::jose::test_keys::{RSA, SECRET, private};
+    use crate::jose::test_keys::{RSA, SECRET, private, signed};
 
     fn decoding_key(algorithm: Algorithm, key: &EncodingKey) -> DecodingKey {
         let utils = &provider().key_utils;
@@ -276,7 +277,7 @@ mod tests {
 
     #[test]
     fn the_provider_verifies_what_it_signs() {
-        for ours in crate::jose::Algorithm::ALL {
+        for ours in signed() {
             let algorithm = Algorithm::try_from(ours).unwrap();
             assert_eq!(crate::jose::Algorithm::try_from(algorithm), Ok(ours));
             let key = private(ours);

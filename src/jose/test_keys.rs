@@ -19,6 +19,13 @@ pub(super) fn base64url(bytes: impl AsRef<[u8]>) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// The algorithms that jsonwebtoken signs.
+pub(super) fn signed() -> impl Iterator<Item = Algorithm> {
+    Algorithm::ALL
+        .into_iter()
+        .filter(|it| jsonwebtoken::Algorithm::try_from(*it).is_ok())
+}
+
 /// The private key for `algorithm`.
 pub(super) fn private(algorithm: Algorithm) -> EncodingKey {
     let pem = match algorithm {

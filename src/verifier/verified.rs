@@ -1,13 +1,14 @@
 //! What a verification gives: claims that only the verifier can say were signed.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use super::seen::Stripe;
 use crate::claims::{Claims, NumericDate, Scope};
 use crate::clock::Timestamp;
-use crate::jose::Algorithm;
+use crate::jose::{Algorithm, Header, UnknownAlgorithm};
 
 /// A token that was found to be good. Only a verifier makes one.
 ///
@@ -79,6 +80,26 @@ impl<C: 'static> Verified<C> {
             .as_ref()
             .or(claims.scp.as_ref())
             .unwrap_or(NONE)
+    }
+}
+
+impl<C: Clone> Verified<C> {
+    /// What jsonwebtoken's `decode` gives, for code that takes that: the claims, and a header with
+    /// `alg` and `kid`. Whatever else the token's header said is not kept.
+    ///
+    /// # Errors
+    ///
+    /// For an algorithm that jsonwebtoken has no name for: ES512 and ML-DSA.
+    pub fn token_data(&self) -> Result<jsonwebtoken::TokenData<C>, UnknownAlgorithm> {
+        let header = Header {
+            algorithm: self.algorithm(),
+            kid: self.key_id().map(Cow::Borrowed),
+            typ: None,
+        };
+        Ok(jsonwebtoken::TokenData {
+            header: (&header).try_into()?,
+            claims: self.claims().clone(),
+        })
     }
 }
 
