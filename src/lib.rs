@@ -71,6 +71,8 @@ pub mod claims;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod clock;
+#[cfg(feature = "http")]
+mod disk;
 pub mod jose;
 pub mod policy;
 #[cfg(feature = "http")]

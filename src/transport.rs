@@ -224,6 +224,34 @@ impl HttpTransport {
         }))
     }
 
+    /// A transport that trusts in the certificate authorities of a PEM file, and in no other, for
+    /// `https`: for services with a CA of their own, such as the API server of Kubernetes. Certificates
+    /// of the file that cannot be used are passed by.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, or holds no certificate that can be used.
+    #[cfg(feature = "tls")]
+    pub fn with_ca_file(path: impl AsRef<std::path::Path>) -> Result<Self, CaError> {
+        use rustls_pki_types::CertificateDer;
+        use rustls_pki_types::pem::PemObject;
+
+        let pem = std::fs::read(path).map_err(|error| CaError::Unreadable(error.kind()))?;
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).flatten());
+        if roots.is_empty() {
+            return Err(CaError::NoCertificate);
+        }
+        let client = tls_config().and_then(|config| {
+            let tls = config.with_root_certificates(roots).with_no_client_auth();
+            https_client(tls)
+        });
+        Ok(Self(Arc::new(Clients {
+            tls: OnceLock::from(client),
+            ..Clients::default()
+        })))
+    }
+
     fn client(&self, endpoint: &Endpoint) -> Result<&reqwest::Client, TransportError> {
         if let Some(given) = &self.0.given {
             return Ok(given);
@@ -236,6 +264,30 @@ impl HttpTransport {
         client.as_ref().ok_or(TransportError::NoTls)
     }
 }
+
+/// Why a file gives no certificate authority.
+#[cfg(feature = "tls")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CaError {
+    /// It cannot be read.
+    Unreadable(std::io::ErrorKind),
+    /// It holds no certificate that can be used.
+    NoCertificate,
+}
+
+#[cfg(feature = "tls")]
+impl fmt::Display for CaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(kind) => write!(f, "the certificates cannot be read: {kind}"),
+            Self::NoCertificate => f.write_str("no certificate that can be used"),
+        }
+    }
+}
+
+#[cfg(feature = "tls")]
+impl std::error::Error for CaError {}
 
 fn settings() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
@@ -255,6 +307,11 @@ fn tls_client() -> Option<reqwest::Client> {
         .with_platform_verifier()
         .ok()?
         .with_no_client_auth();
+    https_client(tls)
+}
+
+#[cfg(feature = "tls")]
+fn https_client(tls: rustls::ClientConfig) -> Option<reqwest::Client> {
     settings()
         .tls_backend_preconfigured(tls)
         .https_only(true)

@@ -3,6 +3,7 @@
 #![cfg(feature = "testing")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,10 +37,17 @@ impl World {
     }
 
     fn on(clock: ManualClock, service: OAuthService) -> Self {
+        Self::with(clock, service, |it| it)
+    }
+
+    fn with(
+        clock: ManualClock,
+        service: OAuthService,
+        settings: impl FnOnce(Refresher) -> Refresher,
+    ) -> Self {
         let keys = KeyCache::empty();
-        let refresher = Refresher::discover(service.issuer(), keys.clone())
-            .unwrap()
-            .clock(Arc::new(clock.clone()));
+        let refresher = Refresher::discover(service.issuer(), keys.clone()).unwrap();
+        let refresher = settings(refresher).clock(Arc::new(clock.clone()));
         let handle = refresher.handle();
         tokio::spawn(refresher.run());
         let trust = Trust::issuer(service.issuer()).audience(AUDIENCE);
@@ -209,6 +217,76 @@ async fn a_server_that_starts_without_its_service_recovers_by_itself() {
     world.service.clear_faults();
     assert_eq!(world.until_fetched(GATE).await, Ok(()));
     assert_eq!(world.code(&token), Ok(()));
+}
+
+#[tokio::test]
+async fn a_cold_start_from_the_key_file_verifies_at_once_while_the_service_is_down() {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("refresh-cold-start/keys.json");
+    let _ = std::fs::remove_file(&path);
+    let clock = ManualClock::default();
+    let config = ServiceConfig::default().clock(clock.clone());
+    let service = OAuthService::start(config).await.unwrap();
+    let world = World::with(clock.clone(), service, |it| it.key_file(&path));
+    assert_eq!(world.handle.ready().await, Ok(()));
+    let token = world.token(&world.service.signing_key());
+    world.handle.stop();
+    world.service.fault(Fault::down());
+    // The server is started again ten hours on, and the service is still down.
+    clock.advance(Duration::from_secs(10 * 3600));
+    let world = World::with(clock.clone(), world.service, |it| it.key_file(&path));
+    assert_eq!(world.handle.ready().await, Ok(()));
+    assert_eq!(world.code(&token), Ok(()));
+    assert_eq!(world.fetches(), 1, "by the first server");
+    assert!(world.until_fetched(GATE).await.is_err());
+    assert_eq!(world.code(&token), Ok(()));
+    let unknown = world.token(&TestKey::rsa(3).with_kid("unknown"));
+    assert!(world.verify(&unknown).unwrap_err().is_unavailable());
+    // For 24 h since the keys were fetched, not since the start.
+    clock.suspend(Duration::from_secs(14 * 3600 - 40));
+    assert_eq!(world.code(&token), Ok(()));
+    clock.suspend(Duration::from_secs(41));
+    assert_eq!(world.code(&token), Err(ErrorCode::KeysUnavailable));
+    world.service.clear_faults();
+    assert_eq!(world.until_fetched(LONGEST_SLEEP).await, Ok(()));
+    assert_eq!(world.code(&token), Ok(()));
+}
+
+#[tokio::test]
+async fn a_withdrawn_key_dies_in_the_very_next_call() {
+    let world = World::ready().await;
+    let old = world.token(&world.service.signing_key());
+    for _ in 0..3 {
+        assert_eq!(world.code(&old), Ok(()), "remembered from the second on");
+    }
+    world.service.replace_keys(world.service.fresh_key());
+    assert_eq!(world.until_fetched(GATE).await, Ok(()));
+    assert_eq!(world.code(&old), Err(ErrorCode::UnknownKey));
+}
+
+#[tokio::test]
+async fn an_hour_of_a_dead_service_leaves_every_good_token_verifying() {
+    for (bells, most) in [(false, 16), (true, 121)] {
+        let world = World::ready().await;
+        let token = world.token(&world.service.signing_key());
+        let bogus = world.token(&TestKey::rsa(3).with_kid("bogus"));
+        // Failures of discovery are no matter: it is read once a day.
+        let down = Fault::bad_gateway().at(Endpoint::Jwks);
+        world.service.fault(down);
+        for _ in 0..3600 {
+            world.clock.advance(Duration::from_secs(1));
+            assert_eq!(world.code(&token), Ok(()));
+            if bells {
+                assert_eq!(world.code(&bogus), Err(ErrorCode::UnknownKey));
+            }
+            for _ in 0..5 {
+                tokio::task::yield_now().await;
+            }
+            world.clock.until_sleepers(1).await;
+        }
+        let fetches = world.fetches() - 1;
+        assert!(fetches <= most, "{fetches}");
+        assert!(fetches + 6 > most, "{fetches}");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 mod config;
 mod demo;
 mod inspect;
+mod keys;
 mod serve;
 mod token;
 mod verify;
@@ -28,6 +29,8 @@ enum Command {
     Verify(verify::Args),
     /// Print the current access token, issuing one only when the policy says so.
     Token(token::Args),
+    /// Fetch a key set into a key file, or list what is in one.
+    Keys(keys::Args),
     /// Run the embedded OAuth service until it is interrupted.
     Serve(serve::Args),
     /// Show what a token says, unverified.
@@ -41,6 +44,7 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Verify(args) => verify::run(args),
         Command::Token(args) => token::run(args),
+        Command::Keys(args) => keys::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Demo(args) => demo::run(args),

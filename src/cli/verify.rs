@@ -30,7 +30,7 @@ pub(super) struct Args {
     /// One token a line from standard input, one line of JSON each, in order
     #[arg(long)]
     lines: bool,
-    /// JWK Set
+    /// JWK Set, or a key file that `steadfast keys` wrote
     #[arg(long, value_name = "FILE")]
     jwks: PathBuf,
     /// An issuer that is trusted; may be repeated

@@ -102,6 +102,13 @@ impl KeySet {
         Self::new(keys.into_iter().collect(), Vec::new())
     }
 
+    /// The same set, and more keys after its own.
+    #[cfg(feature = "http")]
+    pub(crate) fn and(&self, more: impl IntoIterator<Item = VerifyingKey>) -> Self {
+        let keys = self.keys().iter().cloned().chain(more).collect();
+        Self::new(keys, self.skipped().to_vec())
+    }
+
     fn new(keys: Vec<VerifyingKey>, skipped: Vec<SkippedKey>) -> Self {
         let (mut by_kid, without_kid): (Vec<_>, Vec<_>) = keys
             .iter()

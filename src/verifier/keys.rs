@@ -10,9 +10,13 @@ use arc_swap::{ArcSwap, Guard};
 
 use super::bell::{Bell, Ring};
 #[cfg(feature = "http")]
-use super::source::{FetchError, SourceError};
+use super::fetch_error::{FetchError, SourceError};
+#[cfg(feature = "http")]
+use super::key_file::KeyFileError;
 use super::stripes::Counter;
 use crate::clock::{Now, Timestamp};
+#[cfg(feature = "http")]
+use crate::jose::VerifyingKey;
 use crate::jose::{KeySet, SkippedKey};
 
 /// The keys of one source, shared by every clone.
@@ -75,7 +79,8 @@ impl KeyCache {
             generation: snapshot.generation,
             usable_keys: snapshot.keys.keys().len(),
             skipped_keys: snapshot.keys.skipped().to_vec(),
-            fetched_at: snapshot.fetched_at(),
+            fetched_at: snapshot.since().map(|since| since.at),
+            past: snapshot.since().map(|since| since.past).unwrap_or_default(),
             is_failing: snapshot.failing,
             bells_rung: self.0.bell.rung(),
             bells_held: self.0.bell.held(),
@@ -86,7 +91,14 @@ impl KeyCache {
             failures: progress.failures,
             #[cfg(feature = "http")]
             last_error: progress.last_error.clone(),
+            #[cfg(feature = "http")]
+            key_file_error: progress.key_file_error,
         }
+    }
+
+    /// The keys that verifications use at this moment, those among them that are too old included.
+    pub fn key_set(&self) -> KeySet {
+        KeySet::clone(&self.load().keys)
     }
 
     /// One consistent view: keys, and what is known of them.
@@ -161,9 +173,9 @@ impl Snapshot {
             Origin::Fixed if self.keys.keys().is_empty() => Err(KeysUnavailable::NoKeys),
             Origin::Fixed => Ok(()),
             Origin::Nowhere => Err(KeysUnavailable::NoKeys),
-            Origin::Fetched { at, max_stale } => {
+            Origin::Fetched { since, max_stale } => {
                 let now = Now { wall, boot: boot() };
-                if age(at, now) > max_stale {
+                if since.age(now) > max_stale {
                     return Err(KeysUnavailable::TooOld);
                 }
                 Ok(())
@@ -171,9 +183,9 @@ impl Snapshot {
         }
     }
 
-    fn fetched_at(&self) -> Option<Now> {
+    fn since(&self) -> Option<Since> {
         match self.origin {
-            Origin::Fetched { at, .. } => Some(at),
+            Origin::Fetched { since, .. } => Some(since),
             Origin::Fixed | Origin::Nowhere => None,
         }
     }
@@ -188,16 +200,35 @@ enum Origin {
         expect(dead_code, reason = "only a refresher fetches")
     )]
     Fetched {
-        /// When the request that brought or last confirmed them was started.
-        at: Now,
+        since: Since,
         max_stale: Duration,
     },
 }
 
-fn age(at: Now, now: Now) -> Duration {
-    now.wall
-        .since(at.wall)
-        .max(now.boot.saturating_sub(at.boot))
+/// When the request that brought or last confirmed keys was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Since {
+    at: Now,
+    /// How old they were at that boot time: those of a key file may be older than the machine is up.
+    past: Duration,
+}
+
+impl Since {
+    fn age(&self, now: Now) -> Duration {
+        let boot = now.boot.saturating_sub(self.at.boot);
+        let wall = now.wall.since(self.at.wall);
+        wall.max(boot.saturating_add(self.past))
+    }
+}
+
+#[cfg(feature = "http")]
+impl From<Now> for Since {
+    fn from(at: Now) -> Self {
+        Self {
+            at,
+            past: Duration::ZERO,
+        }
+    }
 }
 
 /// Why keys cannot be relied on. It says nothing about the token: the answer to a client is 503.
@@ -232,9 +263,10 @@ pub struct Health {
     /// The keys of the source's document that cannot, each with its reason.
     pub skipped_keys: Vec<SkippedKey>,
     /// When the keys were last fetched or confirmed; `None` for a fixed set, or before the first
-    /// success.
+    /// success. For keys of a key file: its own time, and the boot time at which it was read.
     pub fetched_at: Option<Now>,
-    /// Whether the last fetch failed.
+    past: Duration,
+    /// Whether the last fetch failed, or none has ended yet and keys are those of a key file.
     pub is_failing: bool,
     /// How often a verification missed a key and asked for a fetch.
     pub bells_rung: u64,
@@ -252,12 +284,16 @@ pub struct Health {
     /// Why the last failed fetch did, also after a later success.
     #[cfg(feature = "http")]
     pub last_error: Option<FetchError>,
+    /// Why the key file could not be used when that was last tried; `None` if it could.
+    #[cfg(feature = "http")]
+    pub key_file_error: Option<KeyFileError>,
 }
 
 impl Health {
     /// How old the keys are: the larger of wall and boot-time age. `None` as for `fetched_at`.
     pub fn age(&self, now: Now) -> Option<Duration> {
-        Some(age(self.fetched_at?, now))
+        let (at, past) = (self.fetched_at?, self.past);
+        Some(Since { at, past }.age(now))
     }
 }
 
@@ -268,6 +304,7 @@ pub(super) struct Progress {
     pub(super) next_attempt: Option<Timestamp>,
     pub(super) failures: u32,
     pub(super) last_error: Option<FetchError>,
+    pub(super) key_file_error: Option<KeyFileError>,
 }
 
 /// The refresher's side: one task writes, so load and store need not be one step.
@@ -292,6 +329,45 @@ impl KeyCache {
         &self.0.bell
     }
 
+    /// Publishes what a key file held, unless there are keys; returns whether it did. They are to be
+    /// confirmed, so a key that is not among them may exist.
+    pub(super) fn restore(
+        &self,
+        keys: KeySet,
+        fetched_at: Timestamp,
+        now: Now,
+        max_stale: Duration,
+    ) -> bool {
+        let before = self.0.snapshot.load_full();
+        if before.origin != Origin::Nowhere {
+            return false;
+        }
+        let since = Since {
+            at: Now {
+                wall: fetched_at,
+                boot: now.boot,
+            },
+            past: now.wall.since(fetched_at),
+        };
+        self.publish(Snapshot {
+            keys: Arc::new(keys),
+            generation: before.generation + 1,
+            failing: true,
+            origin: Origin::Fetched { since, max_stale },
+        });
+        true
+    }
+
+    /// Publishes other keys of the same time.
+    pub(super) fn amend(&self, keys: KeySet) {
+        let before = self.0.snapshot.load_full();
+        self.publish(Snapshot {
+            keys: Arc::new(keys),
+            generation: before.generation + 1,
+            ..Snapshot::clone(&before)
+        });
+    }
+
     /// Publishes what a fetch that started at `at` brought; returns whether the keys changed.
     pub(super) fn replace(&self, keys: KeySet, at: Now, max_stale: Duration) -> bool {
         let before = self.0.snapshot.load_full();
@@ -305,7 +381,10 @@ impl KeyCache {
             },
             generation,
             failing: false,
-            origin: Origin::Fetched { at, max_stale },
+            origin: Origin::Fetched {
+                since: at.into(),
+                max_stale,
+            },
         });
         changed
     }
@@ -315,7 +394,10 @@ impl KeyCache {
         let before = self.0.snapshot.load_full();
         self.publish(Snapshot {
             failing: false,
-            origin: Origin::Fetched { at, max_stale },
+            origin: Origin::Fetched {
+                since: at.into(),
+                max_stale,
+            },
             ..Snapshot::clone(&before)
         });
     }
@@ -349,12 +431,19 @@ impl KeyCache {
 fn is_same(one: &KeySet, other: &KeySet) -> bool {
     one.keys().len() == other.keys().len()
         && one.skipped() == other.skipped()
-        && one.keys().iter().zip(other.keys()).all(|(one, other)| {
-            one.kid() == other.kid()
-                && one.issuer() == other.issuer()
-                && one.algorithms() == other.algorithms()
-                && one.thumbprint() == other.thumbprint()
-        })
+        && one
+            .keys()
+            .iter()
+            .zip(other.keys())
+            .all(|(one, other)| is_same_key(one, other))
+}
+
+#[cfg(feature = "http")]
+pub(super) fn is_same_key(one: &VerifyingKey, other: &VerifyingKey) -> bool {
+    one.kid() == other.kid()
+        && one.issuer() == other.issuer()
+        && one.algorithms() == other.algorithms()
+        && one.thumbprint() == other.thumbprint()
 }
 
 /// How long fetched keys are relied on without being confirmed: 24 h.

@@ -22,6 +22,14 @@
 mod bell;
 pub mod challenge;
 mod error;
+#[cfg(feature = "http")]
+mod fetch_error;
+#[cfg(feature = "http")]
+mod grace;
+#[cfg(feature = "http")]
+mod handle;
+#[cfg(feature = "http")]
+mod key_file;
 mod keys;
 mod payload;
 #[cfg(feature = "http")]
@@ -43,6 +51,8 @@ mod tests;
 mod timeline;
 mod trust;
 mod verified;
+#[cfg(feature = "http")]
+mod watched;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -65,12 +75,16 @@ use seen::{Entry, KeyIdentity, Seen};
 use verified::Facts;
 
 pub use error::{Error, ErrorCode};
+#[cfg(feature = "http")]
+pub use fetch_error::{FetchError, SourceError};
+#[cfg(feature = "http")]
+pub use handle::RefresherHandle;
+#[cfg(feature = "http")]
+pub use key_file::KeyFileError;
 pub use keys::{Health, KeyCache, KeysUnavailable};
 #[cfg(feature = "http")]
-pub use refresh::{Refresher, RefresherHandle};
+pub use refresh::Refresher;
 pub use rules::Profile;
-#[cfg(feature = "http")]
-pub use source::{FetchError, SourceError};
 pub use trust::{AnyIssuer, Issuers, NamedIssuers, Trust};
 pub use verified::Verified;
 

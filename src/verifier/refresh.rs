@@ -2,20 +2,23 @@
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use tokio::sync::{Notify, watch};
 
-use super::bell::Ring;
-use super::keys::{KeyCache, KeysUnavailable, MAX_STALE, Progress};
+use super::fetch_error::{FetchError, SourceError};
+use super::grace::Grace;
+use super::handle::{RefresherHandle, Shared};
+use super::key_file::{Kept, KeyFile, KeyFileError};
+use super::keys::{Health, KeyCache, KeysUnavailable, MAX_STALE, Progress};
 use super::schedule::{Action, Outcome, Schedule};
-use super::source::{FetchError, Fetched, Source, SourceError};
+use super::source::{Fetched, Source};
 use crate::clock::{Clock, LONGEST_SLEEP, Now, SystemClock};
+use crate::jose::KeySet;
 use crate::transport::{HttpTransport, Transport};
 
 /// Fetches the keys of one source over HTTP and keeps a [`KeyCache`] fresh, so that verifications
@@ -31,7 +34,9 @@ use crate::transport::{HttpTransport, Transport};
 ///
 /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
 /// let keys = KeyCache::empty();
-/// tokio::spawn(Refresher::discover("https://login.example", keys.clone())?.run());
+/// let refresher = Refresher::discover("https://login.example", keys.clone())?
+///     .key_file("/var/cache/orders/keys.json"); // to start while the service is down
+/// tokio::spawn(refresher.run());
 /// # Ok(())
 /// # }
 /// ```
@@ -43,24 +48,11 @@ pub struct Refresher {
     clock: Arc<dyn Clock>,
     max_stale: Duration,
     schedule: Schedule,
+    grace: Grace,
+    key_path: Option<PathBuf>,
+    key_file: Option<KeyFile>,
+    key_file_error: Option<KeyFileError>,
     shared: Arc<Shared>,
-}
-
-/// What a refresher and its handles share.
-struct Shared {
-    stop: Notify,
-    /// How many fetches were started.
-    started: AtomicU64,
-    state: watch::Sender<State>,
-}
-
-#[derive(Default)]
-struct State {
-    /// The number of the last fetch that ended, from 1, and how it did.
-    ended: u64,
-    result: Option<Result<(), FetchError>>,
-    has_succeeded: bool,
-    is_over: bool,
 }
 
 impl Refresher {
@@ -111,6 +103,18 @@ impl Refresher {
         Self::new(Source::jwks(url, Some(host))?, keys)
     }
 
+    /// Feeds `keys` from a JWK Set in a file that someone else writes; `oct` keys are skipped. It is
+    /// read every 30 s, and while it is gone or broken the last good keys stay.
+    ///
+    /// # Errors
+    ///
+    /// If `keys` is fixed or has a refresher.
+    pub fn file(path: impl Into<PathBuf>, keys: KeyCache) -> Result<Self, SourceError> {
+        let mut refresher = Self::new(Source::file(path.into()), keys)?;
+        refresher.schedule = Schedule::polling();
+        Ok(refresher)
+    }
+
     fn new(source: Source, keys: KeyCache) -> Result<Self, SourceError> {
         keys.attach()?;
         Ok(Self {
@@ -120,11 +124,11 @@ impl Refresher {
             clock: Arc::new(SystemClock),
             max_stale: MAX_STALE,
             schedule: Schedule::default(),
-            shared: Arc::new(Shared {
-                stop: Notify::new(),
-                started: AtomicU64::new(0),
-                state: watch::Sender::default(),
-            }),
+            grace: Grace::default(),
+            key_path: None,
+            key_file: None,
+            key_file_error: None,
+            shared: Shared::new(),
         })
     }
 
@@ -147,6 +151,54 @@ impl Refresher {
     pub fn max_stale(mut self, max_stale: Duration) -> Self {
         self.max_stale = max_stale;
         self.schedule.keep_within(max_stale);
+        self
+    }
+
+    /// How long a key that the source no longer has lives on, from the start of the fetch that showed
+    /// it: not at all unless set. For sources that withdraw keys before the last token that they
+    /// signed has expired; a key that was withdrawn because it was stolen lives on as well.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = Grace::new(grace);
+        self
+    }
+
+    /// Keeps the keys in a file as well, so that a server can start while the source is down: read
+    /// when this runs, written after each fetch that succeeded.
+    ///
+    /// Keys of the file are used up to [`max_stale`](Self::max_stale) after they were fetched, by the
+    /// wall clock. The file is used only if it is a regular file (after links) that nobody but this
+    /// user and root may write to, and if it was written for this very source. It is a JWK Set with
+    /// one more member; private members that a source published are not kept. Missing folders are
+    /// made, and `PATH.lock` lies beside it. What is wrong with it is in
+    /// [`Health::key_file_error`](super::Health::key_file_error). A [watched file](Self::file) needs
+    /// none and has none.
+    pub fn key_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.key_path = Some(path.into());
+        self
+    }
+
+    /// The issuer that discovery must name, where it is not the URL that [`Self::discover`] was
+    /// given: for a service that is asked by an internal URL, or that is spelled otherwise.
+    ///
+    /// ```
+    /// use steadfast::verifier::{KeyCache, Refresher};
+    ///
+    /// let inside = "http://keycloak.mesh:8080/realms/orders";
+    /// let refresher =
+    ///     Refresher::discover_allowing_http_to("keycloak.mesh", inside, KeyCache::empty())?
+    ///         .expect_issuer("https://login.example/realms/orders");
+    /// # Ok::<(), steadfast::verifier::SourceError>(())
+    /// ```
+    pub fn expect_issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.source.expect_issuer(issuer.into());
+        self
+    }
+
+    /// Sends what this file holds as bearer token, to the origin of the given URL and to no other. It
+    /// is read for each fetch. For Kubernetes, give [`Self::jwks`] the API server's own
+    /// `/openid/v1/jwks`, since discovery names another host.
+    pub fn bearer_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.source.bearer_file(path.into());
         self
     }
 
@@ -175,12 +227,16 @@ impl Refresher {
     /// even when the transport panics.
     pub async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
-        first(shared.stop.notified(), self.keep_fresh()).await;
+        first(shared.stopped(), self.keep_fresh()).await;
     }
 
     async fn keep_fresh(&mut self) {
+        self.restore().await;
         loop {
             let now = self.clock.now();
+            if let Some(keys) = self.grace.end(now.boot) {
+                self.keys.amend(keys);
+            }
             let held = self.schedule.hear(self.keys.bell().take(), now.boot);
             self.keys.bell().hold(held);
             if self.usable(now) == Err(KeysUnavailable::TooOld) {
@@ -189,7 +245,7 @@ impl Refresher {
             match self.schedule.next(now.boot) {
                 Action::Fetch => self.fetch(now).await,
                 Action::Wait { at_most, listen } => {
-                    let sleep = self.clock.sleep(at_most.min(LONGEST_SLEEP));
+                    let sleep = self.clock.sleep(self.longest_sleep(now).min(at_most));
                     if listen {
                         first(sleep, self.keys.bell().heard()).await;
                     } else {
@@ -200,51 +256,115 @@ impl Refresher {
         }
     }
 
+    /// At most until a withdrawn key dies.
+    fn longest_sleep(&self, now: Now) -> Duration {
+        let end = self.grace.next_end();
+        end.map_or(LONGEST_SLEEP, |end| end.saturating_sub(now.boot))
+            .min(LONGEST_SLEEP)
+    }
+
+    /// Begins with the keys of the key file. A fetch follows at once, whatever their age.
+    async fn restore(&mut self) {
+        let (Some(path), Some(name)) = (self.key_path.take(), self.source.name()) else {
+            return;
+        };
+        let mut file = KeyFile::new(path, name);
+        let loaded = file.load(self.clock.wall()).await;
+        self.key_file = Some(file);
+        let now = self.clock.now();
+        match loaded {
+            Ok(Some(kept)) => self.take_kept(kept, now),
+            Ok(None) => {}
+            Err(error) => self.report_key_file(error),
+        }
+    }
+
+    fn take_kept(&mut self, kept: Kept, now: Now) {
+        let restored = self
+            .keys
+            .restore(kept.keys, kept.fetched_at, now, self.max_stale);
+        if !restored {
+            return;
+        }
+        if let Some(found) = kept.found {
+            self.source.resume(found);
+        }
+        if self.usable(now).is_ok() {
+            self.shared.has_keys();
+        }
+        let age_s = now.wall.since(kept.fetched_at).as_secs();
+        tracing::info!(source = ?self.source, age_s, "keys restored from the key file");
+    }
+
     async fn fetch(&mut self, at: Now) {
         self.schedule.start(at.boot);
-        let number = self.shared.started.fetch_add(1, Ordering::AcqRel) + 1;
+        let number = self.shared.start();
         let answer = caught(self.source.fetch(&*self.transport, at)).await;
         let answer = answer.unwrap_or(Err(FetchError::Panicked));
-        let now = self.clock.now();
         let (outcome, error) = match answer {
-            Ok(fetched) => (self.take(fetched, at), None),
-            Err(error) => (self.keep(now), Some(error)),
+            Ok(fetched) => (self.take(fetched, at).await, None),
+            Err(error) => (self.keep(self.clock.now()), Some(error)),
         };
+        let now = self.clock.now();
         self.schedule.finish(outcome, now.boot, fastrand::f64());
         self.report(now, error.as_ref());
-        self.shared.state.send_modify(|state| {
-            state.ended = number;
-            state.has_succeeded |= error.is_none();
-            state.result = Some(error.map_or(Ok(()), Err));
-        });
+        self.shared.end(number, error.map_or(Ok(()), Err));
     }
 
     /// The source answered a request that started at `at`.
-    fn take(&self, fetched: Fetched, at: Now) -> Outcome {
-        let changed = match fetched.keys {
-            Some(keys) => {
-                let changed = self.keys.replace(keys, at, self.max_stale);
-                if changed {
-                    self.report_skipped();
-                }
-                changed
-            }
+    async fn take(&mut self, fetched: Fetched, at: Now) -> Outcome {
+        let (keys, document) = fetched.keys.unzip();
+        let changed = match keys {
+            Some(keys) => self.replace(keys, at),
             None => {
                 self.keys.confirm(at, self.max_stale);
                 false
             }
         };
+        self.save(document, at).await;
         Outcome::Renewed {
             changed,
             fresh_for: fetched.fresh_for,
         }
     }
 
+    fn replace(&mut self, keys: KeySet, at: Now) -> bool {
+        let before = match self.usable(at) {
+            Ok(()) => self.keys.key_set(),
+            // Keys that were too old do not come back as withdrawn ones.
+            Err(_) => {
+                self.grace.forget();
+                KeySet::default()
+            }
+        };
+        let keys = self.grace.take(&before, keys, at.boot);
+        let changed = self.keys.replace(keys, at, self.max_stale);
+        if changed {
+            self.report_skipped();
+        }
+        changed
+    }
+
+    /// After the keys were published: verifications do not wait for a disk.
+    async fn save(&mut self, document: Option<Vec<u8>>, at: Now) {
+        let Some(file) = &mut self.key_file else {
+            return;
+        };
+        self.key_file_error = None;
+        if let Err(error) = file.save(document, at.wall, self.source.found()).await {
+            self.report_key_file(error);
+        }
+    }
+
+    fn report_key_file(&mut self, error: KeyFileError) {
+        self.key_file_error = Some(error);
+        tracing::warn!(source = ?self.source, %error, "no use of the key file");
+    }
+
     fn report_skipped(&self) {
         for skipped in self.keys.load().keys.skipped() {
-            let source = self.source.base();
             let (index, reason) = (skipped.index, &skipped.reason);
-            tracing::info!(?source, index, %reason, "key skipped");
+            tracing::info!(source = ?self.source, index, %reason, "key skipped");
         }
     }
 
@@ -266,16 +386,34 @@ impl Refresher {
             next_attempt: Some(now.wall.plus(wait)),
             failures: self.schedule.failures(),
             last_error: error.or(before.last_error.as_ref()).cloned(),
+            key_file_error: self.key_file_error,
         });
-        let source = self.source.base();
-        let generation = self.keys.load().generation;
-        let next_s = wait.as_secs();
+        let health = self.keys.health();
+        let Health {
+            generation,
+            usable_keys,
+            bells_rung,
+            bells_held,
+            stale_serves,
+            failures,
+            ..
+        } = health;
+        let (source, next_s) = (&self.source, wait.as_secs());
+        let age_s = health.age(now).map(|age| age.as_secs());
         match error {
-            Some(error) => {
-                let failures = self.schedule.failures();
-                tracing::warn!(?source, %error, failures, generation, next_s, "keys not fetched");
-            }
-            None => tracing::debug!(?source, generation, next_s, "keys fetched"),
+            Some(error) => tracing::warn!(
+                ?source, %error, failures, generation, usable_keys, age_s, stale_serves,
+                bells_rung, bells_held, next_s, "keys not fetched"
+            ),
+            None => tracing::debug!(
+                ?source,
+                generation,
+                usable_keys,
+                bells_rung,
+                bells_held,
+                next_s,
+                "keys fetched"
+            ),
         }
     }
 }
@@ -283,61 +421,7 @@ impl Refresher {
 impl Drop for Refresher {
     fn drop(&mut self) {
         self.keys.detach();
-        self.shared.state.send_modify(|state| state.is_over = true);
-    }
-}
-
-/// Stops a [`Refresher`], or waits for it. Clones are the same handle.
-#[derive(Clone)]
-pub struct RefresherHandle {
-    keys: KeyCache,
-    shared: Arc<Shared>,
-}
-
-impl RefresherHandle {
-    /// Ends [`Refresher::run`]; a fetch under way is dropped. The keys stay, and age.
-    pub fn stop(&self) {
-        self.shared.stop.notify_one();
-    }
-
-    /// Waits until keys were fetched for the first time.
-    ///
-    /// # Errors
-    ///
-    /// [`FetchError::Stopped`] if the refresher ended before.
-    pub async fn ready(&self) -> Result<(), FetchError> {
-        self.wait_for(|state| state.has_succeeded.then_some(Ok(())))
-            .await
-    }
-
-    /// Asks for a fetch and waits for its end. The gate holds here, too: no fetch is brought forward
-    /// to less than 30 s after the last one started.
-    ///
-    /// # Errors
-    ///
-    /// Why the fetch failed, or [`FetchError::Stopped`] if the refresher ended before.
-    pub async fn refresh(&self) -> Result<(), FetchError> {
-        let before = self.shared.started.load(Ordering::Acquire);
-        self.keys.ring(Ring::OnRequest);
-        self.wait_for(|state| match state.ended > before {
-            true => state.result.clone(),
-            false => None,
-        })
-        .await
-    }
-
-    async fn wait_for(
-        &self,
-        answer: impl Fn(&State) -> Option<Result<(), FetchError>>,
-    ) -> Result<(), FetchError> {
-        let mut states = self.shared.state.subscribe();
-        let state = states
-            .wait_for(|state| state.is_over || answer(state).is_some())
-            .await;
-        match state {
-            Ok(state) => answer(&state).unwrap_or(Err(FetchError::Stopped)),
-            Err(_) => Err(FetchError::Stopped),
-        }
+        self.shared.close();
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Schedule {
     due: Duration,
     /// However fresh an answer says that it stays.
     at_latest: Option<Duration>,
+    /// However well or badly it went: a look costs next to nothing.
+    poll: Option<Duration>,
     failures: u32,
     /// A bell waits for its fetch.
     rung: bool,
@@ -135,6 +137,14 @@ impl Schedule {
         self.at_latest = Some((max_stale / 2).max(GATE));
     }
 
+    /// Looks again every 30 s, whatever came of the last look: for a source that costs nobody anything.
+    pub(super) fn polling() -> Self {
+        Self {
+            poll: Some(GATE),
+            ..Self::default()
+        }
+    }
+
     /// Keys are too old. Without a failure that means that a clock was set, which no fetch waits
     /// for: it is as if a bell had rung.
     pub(super) fn too_old(&mut self) {
@@ -168,7 +178,7 @@ impl Schedule {
                 ladder.wait(self.failures, random)
             }
         };
-        self.due = boot.saturating_add(wait);
+        self.due = boot.saturating_add(self.poll.map_or(wait, |poll| wait.min(poll)));
     }
 }
 
@@ -367,6 +377,16 @@ mod tests {
             BOOT + GATE + secs(60),
             "the ladder holds"
         );
+    }
+
+    #[test]
+    fn a_source_that_is_polled_is_looked_at_every_30_seconds() {
+        for outcome in [CHANGED, RENEWED, FAILED, Outcome::Failed { usable: false }] {
+            let mut schedule = Schedule::polling();
+            let quiet = hour(&mut schedule, BOOT, |_| Rings::default(), outcome, 0.5);
+            assert!(quiet.len() >= 121, "{quiet:?}");
+            assert!(quiet.windows(2).all(|pair| pair[1] - pair[0] <= 30));
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A transport for tests that answers from a script and writes down what it was asked.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use http::{HeaderMap, Request, Response};
@@ -83,4 +84,39 @@ pub(super) fn key_set(kid: &str) -> String {
 pub(super) fn document(issuer: &str, jwks_uri: &str) -> Answer {
     let body = serde_json::json!({ "issuer": issuer, "jwks_uri": jwks_uri });
     reply(200, body.to_string())
+}
+
+/// A folder of one test, gone when it ends.
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    pub(super) fn new(name: &str) -> Self {
+        let name = format!("steadfast-{name}-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir(&folder).unwrap();
+        Self(folder)
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub(super) fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl AsRef<Path> for Folder {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }

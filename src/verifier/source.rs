@@ -1,15 +1,21 @@
-//! Where keys come from: a JWK Set URL, or an issuer whose discovery document names one.
+//! Where keys come from: a JWK Set URL, an issuer whose discovery document names one, or a file.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use http::header::{ACCEPT, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
+use http::header::{
+    ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH,
+};
 use http::{Request, Response, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::fetch_error::{FetchError, SourceError};
+use super::key_file::SourceName;
+use super::watched::{WatchedFile, read};
 use crate::clock::Now;
-use crate::jose::{KeySet, KeySetError};
+use crate::jose::KeySet;
 use crate::transport::{
     Endpoint, EndpointError, REQUEST_DEADLINE, Transport, TransportError, freshness,
 };
@@ -19,25 +25,48 @@ pub(super) struct Source {
     place: Place,
     trusted_host: Option<String>,
     headers: HeaderMap,
+    bearer_file: Option<PathBuf>,
+    /// What that file held when this fetch began.
+    bearer: Option<HeaderValue>,
     pin_origin: bool,
-    /// The key URL that discovery named, and the boot time at which it did.
-    discovered: Option<(Endpoint, Duration)>,
+    discovered: Option<Discovered>,
     /// Of the last good key set, and the URL that it is good for.
     etag: Option<(Endpoint, HeaderValue)>,
 }
 
 enum Place {
     Keys(Endpoint),
-    /// The issuer as it was written, and as a URL.
-    Issuer(String, Endpoint),
+    Issuer {
+        /// As the documents must spell it.
+        expected: String,
+        at: Endpoint,
+    },
+    File(WatchedFile),
+}
+
+/// The key URL that discovery named.
+#[derive(Clone)]
+struct Discovered {
+    url: Endpoint,
+    /// The boot time at which it did; `None` if that was another process.
+    at: Option<Duration>,
 }
 
 /// A fetch that succeeded.
 pub(super) struct Fetched {
-    /// The keys; `None` if those in hand are still the right ones.
-    pub(super) keys: Option<KeySet>,
+    /// The keys, and the document that they are from; `None` if those in hand are still the right
+    /// ones.
+    pub(super) keys: Option<(KeySet, Vec<u8>)>,
     /// How long the answer says that it stays fresh.
     pub(super) fresh_for: Option<Duration>,
+}
+
+/// Where the last good key set was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Found {
+    url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
 }
 
 impl Source {
@@ -51,11 +80,15 @@ impl Source {
         if issuer.contains(['?', '#']) {
             return Err(SourceError::NotAnIssuer);
         }
-        let url = endpoint(issuer, trusted_host)?;
-        Ok(Self::new(
-            Place::Issuer(issuer.to_owned(), url),
-            trusted_host,
-        ))
+        let place = Place::Issuer {
+            expected: issuer.to_owned(),
+            at: endpoint(issuer, trusted_host)?,
+        };
+        Ok(Self::new(place, trusted_host))
+    }
+
+    pub(super) fn file(path: PathBuf) -> Self {
+        Self::new(Place::File(WatchedFile::new(path)), None)
     }
 
     fn new(place: Place, trusted_host: Option<&str>) -> Self {
@@ -63,6 +96,8 @@ impl Source {
             place,
             trusted_host: trusted_host.map(str::to_owned),
             headers: HeaderMap::new(),
+            bearer_file: None,
+            bearer: None,
             pin_origin: false,
             discovered: None,
             etag: None,
@@ -72,6 +107,16 @@ impl Source {
     pub(super) fn header(&mut self, name: HeaderName, mut value: HeaderValue) {
         value.set_sensitive(true);
         self.headers.append(name, value);
+    }
+
+    pub(super) fn bearer_file(&mut self, path: PathBuf) {
+        self.bearer_file = Some(path);
+    }
+
+    pub(super) fn expect_issuer(&mut self, issuer: String) {
+        if let Place::Issuer { expected, .. } = &mut self.place {
+            *expected = issuer;
+        }
     }
 
     pub(super) fn pin_origin(&mut self) {
@@ -85,16 +130,18 @@ impl Source {
         transport: &dyn Transport,
         now: Now,
     ) -> Result<Fetched, FetchError> {
-        let issuer = match &self.place {
+        self.bearer = self.read_bearer().await?;
+        let issuer = match &mut self.place {
             Place::Keys(url) => {
                 let url = url.clone();
                 return self.keys(transport, &url).await;
             }
-            Place::Issuer(issuer, _) => issuer.clone(),
+            Place::Issuer { expected, .. } => expected.clone(),
+            Place::File(file) => return file.fetch().await,
         };
         let mut last = None;
-        if let Some((url, at)) = self.discovered.clone() {
-            let is_due = now.boot.saturating_sub(at) >= DISCOVERY_EVERY;
+        if let Some(Discovered { url, at }) = self.discovered.clone() {
+            let is_due = at.is_none_or(|at| now.boot.saturating_sub(at) >= DISCOVERY_EVERY);
             if is_due {
                 last = Some(url);
             } else {
@@ -107,7 +154,10 @@ impl Source {
         }
         let url = match (self.discover(transport, &issuer).await, last) {
             (Ok(url), _) => {
-                self.discovered = Some((url.clone(), now.boot));
+                self.discovered = Some(Discovered {
+                    url: url.clone(),
+                    at: Some(now.boot),
+                });
                 url
             }
             // No new word from discovery is no reason to let good keys age.
@@ -118,6 +168,24 @@ impl Source {
             (Err(error), _) => return Err(error),
         };
         self.keys(transport, &url).await
+    }
+
+    /// The file is read for each fetch: Kubernetes replaces such tokens within the hour.
+    async fn read_bearer(&self) -> Result<Option<HeaderValue>, FetchError> {
+        let Some(path) = &self.bearer_file else {
+            return Ok(None);
+        };
+        let token = read(path, LARGEST_BEARER)
+            .await
+            .map_err(|_| FetchError::NoBearer)?;
+        let token = token.trim_ascii();
+        let mut value = HeaderValue::from_bytes(&[b"Bearer ", token].concat())
+            .map_err(|_| FetchError::NoBearer)?;
+        value.set_sensitive(true);
+        match token {
+            [] => Err(FetchError::NoBearer),
+            _ => Ok(Some(value)),
+        }
     }
 
     async fn keys(
@@ -145,7 +213,7 @@ impl Source {
         let etag = answer.headers().get(ETAG).cloned();
         self.etag = etag.map(|etag| (url.clone(), etag));
         Ok(Fetched {
-            keys: Some(keys),
+            keys: Some((keys, answer.into_body())),
             fresh_for,
         })
     }
@@ -197,7 +265,9 @@ impl Source {
     /// Where the document of an issuer may be: OpenID Connect Discovery 4 appends to the issuer,
     /// RFC 8414 3 puts its own name between host and path, and many append that, too (RFC 8414 5).
     fn well_known(&self) -> Result<Vec<Endpoint>, FetchError> {
-        let issuer = self.base().url();
+        let Some(issuer) = self.base().map(Endpoint::url) else {
+            return Ok(Vec::new());
+        };
         let path = issuer.path().trim_end_matches('/');
         let mut paths = vec![
             format!("{path}/.well-known/openid-configuration"),
@@ -223,29 +293,84 @@ impl Source {
         *request.uri_mut() = url.uri();
         // The caller's headers may hold a credential: they go where the caller pointed, and not to
         // another host that a document names.
-        if url.url().origin() == self.base().url().origin() {
-            request.headers_mut().clone_from(&self.headers);
-        }
         let headers = request.headers_mut();
+        if self
+            .base()
+            .is_some_and(|base| base.url().origin() == url.url().origin())
+        {
+            headers.clone_from(&self.headers);
+            if let Some(bearer) = &self.bearer {
+                headers.insert(AUTHORIZATION, bearer.clone());
+            }
+        }
         headers.insert(ACCEPT, HeaderValue::from_static(MEDIA_TYPES));
         if let Some(etag) = etag {
             headers.insert(IF_NONE_MATCH, etag.clone());
         }
         // A transport that is not ours may have no deadline.
-        let answer = transport.send(url, request, LARGEST_BODY);
+        let answer = transport.send(url, request, LARGEST_DOCUMENT);
         match tokio::time::timeout(REQUEST_DEADLINE, answer).await {
             Err(_) => Err(TransportError::Timeout.into()),
-            Ok(Ok(answer)) if answer.body().len() > LARGEST_BODY => {
+            Ok(Ok(answer)) if answer.body().len() > LARGEST_DOCUMENT => {
                 Err(TransportError::TooLarge.into())
             }
             Ok(answer) => Ok(answer?),
         }
     }
 
-    /// The URL that the caller pointed to.
-    pub(super) fn base(&self) -> &Endpoint {
+    /// The URL that the caller pointed to, if it is one.
+    fn base(&self) -> Option<&Endpoint> {
         match &self.place {
-            Place::Keys(url) | Place::Issuer(_, url) => url,
+            Place::Keys(url) | Place::Issuer { at: url, .. } => Some(url),
+            Place::File(_) => None,
+        }
+    }
+
+    /// What a key file is bound to; a file needs none.
+    pub(super) fn name(&self) -> Option<SourceName> {
+        match &self.place {
+            Place::Keys(url) => Some(SourceName::JwksUri(url.as_str().to_owned())),
+            Place::Issuer { expected, .. } => Some(SourceName::Issuer(expected.clone())),
+            Place::File(_) => None,
+        }
+    }
+
+    /// Where the keys in hand were found, for a process that comes after this one.
+    pub(super) fn found(&self) -> Option<Found> {
+        let url = match &self.place {
+            Place::Keys(url) => url,
+            Place::Issuer { .. } => &self.discovered.as_ref()?.url,
+            Place::File(_) => return None,
+        };
+        let etag = self.etag.as_ref().filter(|(of, _)| of == url);
+        Some(Found {
+            url: url.as_str().to_owned(),
+            etag: etag.and_then(|(_, etag)| Some(etag.to_str().ok()?.to_owned())),
+        })
+    }
+
+    /// Goes on where another process ended. Discovery is due, and asked for the keys' URL first.
+    pub(super) fn resume(&mut self, found: Found) {
+        let Ok(url) = endpoint(&found.url, self.trusted_host.as_deref()) else {
+            return;
+        };
+        if let Some(Ok(etag)) = found.etag.map(HeaderValue::try_from) {
+            self.etag = Some((url.clone(), etag));
+        }
+        let origin = self.base().map(|base| base.url().origin());
+        let is_elsewhere = origin != Some(url.url().origin());
+        if matches!(self.place, Place::Issuer { .. }) && !(self.pin_origin && is_elsewhere) {
+            self.discovered = Some(Discovered { url, at: None });
+        }
+    }
+}
+
+/// For events: scheme, host and port of a URL, since the rest may hold secrets.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Keys(url) | Place::Issuer { at: url, .. } => url.fmt(f),
+            Place::File(file) => file.fmt(f),
         }
     }
 }
@@ -263,112 +388,19 @@ struct Document {
     jwks_uri: String,
 }
 
-/// Why a key source cannot be built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SourceError {
-    /// The URL is not one that may be asked.
-    Url(EndpointError),
-    /// An issuer with a query or a fragment (RFC 8414 2).
-    NotAnIssuer,
-    /// The cache holds a fixed set, which nothing may replace.
-    FixedKeys,
-    /// Another refresher feeds the cache.
-    HasRefresher,
-}
-
-impl From<EndpointError> for SourceError {
-    fn from(error: EndpointError) -> Self {
-        Self::Url(error)
-    }
-}
-
-impl fmt::Display for SourceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Url(error) => return error.fmt(f),
-            Self::NotAnIssuer => "an issuer has neither query nor fragment",
-            Self::FixedKeys => "a fixed key set is not refreshed",
-            Self::HasRefresher => "another refresher feeds these keys",
-        })
-    }
-}
-
-impl std::error::Error for SourceError {}
-
-/// Why a fetch of keys failed. What went wrong, never where or with what.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FetchError {
-    /// No answer came, or one above 512 KiB.
-    Transport(TransportError),
-    /// An answer with this status, where 200 was wanted.
-    Status(u16),
-    /// 304, though no keys are in hand that it could speak of.
-    NothingToKeep,
-    /// The answer is no key set, or none of its keys can be used.
-    KeySet(KeySetError),
-    /// What should be a discovery document is not one: no JSON, no `issuer`, no `jwks_uri`.
-    NoDocument,
-    /// The discovery document is another issuer's.
-    WrongIssuer,
-    /// The discovery document's key URL may not be asked.
-    KeyUrl(EndpointError),
-    /// The discovery document's key URL is on another origin, which `pin_origin()` refuses.
-    OtherOrigin,
-    /// The transport panicked.
-    Panicked,
-    /// The refresher was stopped before it had an answer.
-    Stopped,
-}
-
-impl FetchError {
-    /// Whether this answer leaves it open that the discovery document is at another place.
-    fn may_lie_elsewhere(&self) -> bool {
-        match self {
-            Self::Status(status) => *status < 500 && *status != 429,
-            Self::NoDocument | Self::WrongIssuer => true,
-            _ => false,
-        }
-    }
-}
-
-impl From<TransportError> for FetchError {
-    fn from(error: TransportError) -> Self {
-        Self::Transport(error)
-    }
-}
-
-impl fmt::Display for FetchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Transport(error) => return error.fmt(f),
-            Self::Status(status) => return write!(f, "the answer has status {status}"),
-            Self::NothingToKeep => "the answer has status 304, but there are no keys to keep",
-            Self::KeySet(error) => return error.fmt(f),
-            Self::NoDocument => "the answer is no discovery document",
-            Self::WrongIssuer => "the discovery document is another issuer's",
-            Self::KeyUrl(error) => return write!(f, "the key URL is refused: {error}"),
-            Self::OtherOrigin => "the key URL is refused: not on the issuer's origin",
-            Self::Panicked => "the transport panicked",
-            Self::Stopped => "the refresher was stopped",
-        })
-    }
-}
-
-impl std::error::Error for FetchError {}
-
 /// How often discovery is read again: 24 h.
 const DISCOVERY_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// No key set and no discovery document is larger: 512 KiB.
-const LARGEST_BODY: usize = 512 * 1024;
+pub(super) const LARGEST_DOCUMENT: usize = 512 * 1024;
+/// No bearer token is longer: 64 KiB.
+const LARGEST_BEARER: usize = 64 * 1024;
 const MEDIA_TYPES: &str = "application/jwk-set+json, application/json";
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::Timestamp;
-    use crate::verifier::scripted::{Answer, Script, document, key_set, reply};
+    use crate::verifier::scripted::{Answer, Folder, Script, document, key_set, reply};
 
     const KEYS: &str = "https://keys.example/jwks";
 
@@ -665,7 +697,7 @@ mod tests {
             let error = source.fetch(&script, at(0)).await.err().unwrap();
             assert!(matches!(error, FetchError::KeySet(_)), "{error:?}");
         }
-        let too_large = format!("{}{}", key_set("a"), " ".repeat(LARGEST_BODY));
+        let too_large = format!("{}{}", key_set("a"), " ".repeat(LARGEST_DOCUMENT));
         for (answer, expected) in [
             (reply(200, too_large), TransportError::TooLarge.into()),
             (reply(500, key_set("a")), FetchError::Status(500)),
@@ -704,6 +736,104 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn an_issuer_may_be_asked_by_another_url() {
+        let inside = "https://keycloak.mesh/realms/a";
+        let place = "https://keycloak.mesh/realms/a/.well-known/openid-configuration";
+        let public = "https://login.example/realms/a";
+        for (named, expected) in [
+            (public, None),
+            (inside, Some(FetchError::WrongIssuer)),
+            (
+                "https://login.example/realms/a/",
+                Some(FetchError::WrongIssuer),
+            ),
+        ] {
+            let script = script();
+            script.put(place, document(named, KEYS));
+            let mut source = Source::issuer(inside, None).unwrap();
+            source.expect_issuer(public.to_owned());
+            assert_eq!(source.fetch(&script, at(0)).await.err(), expected);
+            let name = SourceName::Issuer(public.to_owned());
+            assert_eq!(source.name(), Some(name), "whatever the URL");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bearer_is_read_for_each_fetch_and_goes_to_the_given_origin_only() {
+        let folder = Folder::new("source-bearer");
+        let issuer = "https://login.example";
+        let place = "https://login.example/.well-known/openid-configuration";
+        let script = script();
+        script.put(place, document(issuer, KEYS));
+        let mut source = Source::issuer(issuer, None).unwrap();
+        let path = folder.write("token", "s3cret-1\n");
+        source.bearer_file(path.clone());
+        for token in ["s3cret-1", "s3cret-2"] {
+            folder.write("token", format!("{token}\n"));
+            assert!(source.fetch(&script, at(0)).await.is_ok());
+            for (url, headers) in script.requests() {
+                let sent = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+                let expected = format!("Bearer {token}");
+                assert_eq!(sent, (url == place).then_some(expected.as_bytes()), "{url}");
+                assert!(!format!("{headers:?}").contains("s3cret"));
+            }
+            source.discovered = None;
+        }
+        for bad in ["", " \n", "a\nb", "\u{7f}"] {
+            folder.write("token", bad);
+            let error = source.fetch(&script, at(0)).await.err();
+            assert_eq!(error, Some(FetchError::NoBearer), "{bad:?}");
+        }
+        std::fs::remove_file(path).unwrap();
+        let error = source.fetch(&script, at(0)).await.err();
+        assert_eq!(error, Some(FetchError::NoBearer));
+        assert!(script.asked().is_empty(), "nobody is asked without it");
+    }
+
+    #[tokio::test]
+    async fn another_process_goes_on_where_this_one_ended() {
+        let issuer = "https://login.example";
+        let place = "https://login.example/.well-known/openid-configuration";
+        let script = script();
+        let tag = vec![("etag", "\"1\"".to_owned())];
+        script.put(KEYS, Answer::Reply(200, tag, key_set("a")));
+        script.put(place, document(issuer, KEYS));
+        let mut source = Source::issuer(issuer, None).unwrap();
+        assert_eq!(source.found(), None);
+        assert!(source.fetch(&script, at(0)).await.is_ok());
+        let found = source.found().unwrap();
+        let resumed = || {
+            let mut source = Source::issuer(issuer, None).unwrap();
+            source.resume(found.clone());
+            script.asked();
+            source
+        };
+        // Discovery is read again, and the entity tag holds for the same URL.
+        script.put(KEYS, reply(304, ""));
+        let fetched = resumed().fetch(&script, at(0)).await.unwrap();
+        assert!(fetched.keys.is_none());
+        assert_eq!(script.asked(), [place, KEYS]);
+        // Discovery is down: the keys are where they were.
+        script.put(place, reply(503, ""));
+        assert!(resumed().fetch(&script, at(0)).await.is_ok());
+        assert_eq!(script.asked(), [place, KEYS]);
+        let mut pinned = resumed();
+        pinned.discovered = None;
+        pinned.pin_origin();
+        pinned.resume(found.clone());
+        let error = pinned.fetch(&script, at(0)).await.err();
+        assert_eq!(error, Some(FetchError::Status(503)), "not elsewhere");
+        // A URL that may not be asked is none.
+        let mut source = Source::issuer(issuer, None).unwrap();
+        source.resume(Found {
+            url: "http://keys.example/jwks".to_owned(),
+            etag: None,
+        });
+        let error = source.fetch(&script, at(0)).await.err();
+        assert_eq!(error, Some(FetchError::Status(503)));
+    }
+
     #[test]
     fn places_that_are_no_source() {
         let error = |issuer| Source::issuer(issuer, None).err();
@@ -721,58 +851,5 @@ mod tests {
             error("login.example"),
             Some(SourceError::Url(EndpointError::NotAUrl))
         );
-    }
-
-    #[test]
-    fn texts() {
-        for (error, text) in [
-            (TransportError::Connect.into(), "no connection"),
-            (FetchError::Status(503), "the answer has status 503"),
-            (
-                FetchError::NothingToKeep,
-                "the answer has status 304, but there are no keys to keep",
-            ),
-            (
-                FetchError::KeySet(KeySetError::NotAKeySet),
-                "the document has no array `keys`",
-            ),
-            (
-                FetchError::NoDocument,
-                "the answer is no discovery document",
-            ),
-            (
-                FetchError::WrongIssuer,
-                "the discovery document is another issuer's",
-            ),
-            (
-                FetchError::KeyUrl(EndpointError::NotAUrl),
-                "the key URL is refused: not an absolute https URL",
-            ),
-            (
-                FetchError::OtherOrigin,
-                "the key URL is refused: not on the issuer's origin",
-            ),
-            (FetchError::Panicked, "the transport panicked"),
-            (FetchError::Stopped, "the refresher was stopped"),
-        ] {
-            assert_eq!(error.to_string(), text);
-        }
-        for (error, text) in [
-            (
-                SourceError::Url(EndpointError::NotAUrl),
-                "not an absolute https URL",
-            ),
-            (
-                SourceError::NotAnIssuer,
-                "an issuer has neither query nor fragment",
-            ),
-            (SourceError::FixedKeys, "a fixed key set is not refreshed"),
-            (
-                SourceError::HasRefresher,
-                "another refresher feeds these keys",
-            ),
-        ] {
-            assert_eq!(error.to_string(), text);
-        }
     }
 }

@@ -1,14 +1,17 @@
 //! Stories of a refresher on a clock that is moved by hand, with hard request counts.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::KeysUnavailable;
 use super::bell::Ring;
+use super::fetch_error::{FetchError, SourceError};
+use super::handle::RefresherHandle;
+use super::key_file::KeyFileError;
 use super::keys::KeyCache;
-use super::refresh::{Refresher, RefresherHandle};
-use super::scripted::{Answer, Script, document, key_set, reply};
-use super::source::{FetchError, SourceError};
+use super::refresh::Refresher;
+use super::scripted::{Answer, Folder, Script, document, key_set, reply};
 use crate::clock::{Clock, LONGEST_SLEEP};
 use crate::testing::ManualClock;
 use crate::transport::TransportError;
@@ -32,10 +35,27 @@ impl Story {
     async fn begin(first: Answer) -> Self {
         let script = Script::default();
         script.put(KEYS, first);
-        let clock = ManualClock::default();
+        Self::on(ManualClock::default(), script, |it| it).await
+    }
+
+    /// With a source, a clock and settings of one's own.
+    async fn on(
+        clock: ManualClock,
+        script: Script,
+        settings: impl FnOnce(Refresher) -> Refresher,
+    ) -> Self {
+        let source = |keys| Refresher::jwks(KEYS, keys).unwrap();
+        Self::of(source, clock, script, settings).await
+    }
+
+    async fn of(
+        source: impl FnOnce(KeyCache) -> Refresher,
+        clock: ManualClock,
+        script: Script,
+        settings: impl FnOnce(Refresher) -> Refresher,
+    ) -> Self {
         let keys = KeyCache::empty();
-        let refresher = Refresher::jwks(KEYS, keys.clone())
-            .unwrap()
+        let refresher = settings(source(keys.clone()))
             .transport(script.clone())
             .clock(Arc::new(clock.clone()));
         let handle = refresher.handle();
@@ -328,4 +348,262 @@ async fn discovery_and_keys_are_one_fetch() {
     assert_eq!(handle.ready().await, Ok(()));
     assert_eq!(script.asked(), [place, KEYS]);
     assert_eq!(keys.health().generation, 1);
+}
+
+/// A key file that was written `age` before the story begins.
+async fn written(folder: &Folder, clock: &ManualClock, kid: &str, age: Duration) -> PathBuf {
+    let path = folder.path("keys.json");
+    let before = ManualClock::new(clock.wall().minus(age));
+    let script = Script::default();
+    let tag = vec![("etag", format!("\"{kid}\""))];
+    script.put(KEYS, Answer::Reply(200, tag, key_set(kid)));
+    let story = Story::on(before, script, |it| it.key_file(&path)).await;
+    story.handle.ready().await.unwrap();
+    path
+}
+
+#[tokio::test]
+async fn a_cold_start_from_the_key_file_verifies_at_once() {
+    let folder = Folder::new("timeline-cold");
+    let clock = ManualClock::default();
+    let path = written(&folder, &clock, "a", secs(3600)).await;
+    let script = Script::default();
+    script.put(KEYS, DOWN);
+    let story = Story::on(clock, script, |it| it.key_file(&path)).await;
+    assert_eq!(story.handle.ready().await, Ok(()));
+    assert!(story.serves("a"));
+    assert_eq!(story.usable(), Ok(()));
+    let health = story.keys.health();
+    assert_eq!(health.age(story.clock.now()), Some(secs(3600)));
+    assert!(health.is_failing, "another key may exist");
+    // The source is asked at once, then as when keys are in hand.
+    assert_eq!(story.script.asked(), [KEYS]);
+    let fetches = story.quiet(600).await;
+    assert!((3..=5).contains(&fetches.len()), "{fetches:?}");
+    story.script.put(KEYS, reply(200, key_set("b")));
+    story.quiet(300).await;
+    assert!(story.serves("b") && !story.serves("a"));
+    assert!(!story.keys.health().is_failing);
+}
+
+#[tokio::test]
+async fn max_stale_counts_from_the_key_files_own_time() {
+    const DAY: u64 = 86_400;
+    let folder = Folder::new("timeline-stale");
+    let clock = ManualClock::default();
+    // More than this machine is up.
+    let path = written(&folder, &clock, "a", secs(DAY - 60)).await;
+    let script = Script::default();
+    script.put(KEYS, DOWN);
+    let story = Story::on(clock, script, |it| it.key_file(&path)).await;
+    story.quiet(60).await;
+    assert_eq!(story.usable(), Ok(()));
+    story.quiet(1).await;
+    assert_eq!(story.usable(), Err(KeysUnavailable::TooOld));
+    // A clock that is set back makes no key younger.
+    story.clock.set_wall(story.clock.wall().minus(secs(3600)));
+    assert_eq!(story.usable(), Err(KeysUnavailable::TooOld));
+}
+
+#[tokio::test]
+async fn a_key_file_that_is_too_old_makes_nothing_ready() {
+    let folder = Folder::new("timeline-old");
+    let clock = ManualClock::default();
+    let path = written(&folder, &clock, "a", secs(86_401)).await;
+    let script = Script::default();
+    script.put(KEYS, DOWN);
+    let story = Story::on(clock, script, |it| it.key_file(&path)).await;
+    assert_eq!(story.usable(), Err(KeysUnavailable::TooOld));
+    let ready = tokio::spawn({
+        let handle = story.handle.clone();
+        async move { handle.ready().await }
+    });
+    story.quiet(10).await;
+    assert!(!ready.is_finished());
+    // Confirmed by its entity tag, it is as good as new.
+    story.script.put(KEYS, reply(304, ""));
+    story.quiet(60).await;
+    assert_eq!(ready.await.unwrap(), Ok(()));
+    assert_eq!(story.usable(), Ok(()));
+}
+
+#[tokio::test]
+async fn a_key_file_that_cannot_be_used_is_a_miss() {
+    let folder = Folder::new("timeline-miss");
+    let clock = ManualClock::default();
+    for (age, damage, expected) in [
+        (0, true, KeyFileError::Damaged),
+        (0, false, KeyFileError::FromTheFuture),
+    ] {
+        let path = written(&folder, &clock, "a", secs(age)).await;
+        let now = match damage {
+            true => {
+                std::fs::write(&path, "{").unwrap();
+                clock.clone()
+            }
+            false => ManualClock::new(clock.wall().minus(secs(1))),
+        };
+        let script = Script::default();
+        script.put(KEYS, DOWN);
+        let story = Story::on(now, script, |it| it.key_file(&path)).await;
+        assert_eq!(story.usable(), Err(KeysUnavailable::NoKeys));
+        assert_eq!(story.keys.health().key_file_error, Some(expected));
+        // It recovers by itself, and so does the file.
+        story.script.put(KEYS, reply(200, key_set("b")));
+        story.quiet(5).await;
+        assert_eq!(story.usable(), Ok(()));
+        assert_eq!(story.keys.health().key_file_error, None);
+        assert!(std::fs::read_to_string(&path).unwrap().contains("\"b\""));
+    }
+}
+
+#[tokio::test]
+async fn the_key_file_is_written_after_each_success_and_only_then() {
+    let folder = Folder::new("timeline-written");
+    let clock = ManualClock::default();
+    let path = folder.path("keys.json");
+    let script = Script::default();
+    let tag = vec![("etag", "\"1\"".to_owned())];
+    script.put(KEYS, Answer::Reply(200, tag, key_set("a")));
+    let story = Story::on(clock, script, |it| it.key_file(&path)).await;
+    let note = || {
+        let text = std::fs::read(&path).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&text).unwrap()["steadfast"].clone()
+    };
+    let mut last = note();
+    assert_eq!(last["fetched_at"], story.clock.wall().as_millis());
+    assert_eq!(last["source"]["jwks_uri"], KEYS);
+    assert_eq!(last["found"]["etag"], "\"1\"");
+    for (answer, renews) in [
+        (reply(304, ""), true),
+        (DOWN, false),
+        (reply(200, "<html>"), false),
+        (reply(200, r#"{"keys":[]}"#), false),
+        (reply(200, key_set("b")), true),
+    ] {
+        story.script.put(KEYS, answer);
+        story.keys.ring(Ring::NoKid);
+        story.quiet(30).await;
+        assert_eq!(note() != last, renews);
+        last = note();
+    }
+}
+
+#[tokio::test]
+async fn a_place_that_cannot_be_written_costs_no_key() {
+    let folder = Folder::new("timeline-unwritable");
+    let path = folder.write("file", "").join("keys.json");
+    let script = Script::default();
+    script.put(KEYS, reply(200, key_set("a")));
+    let story = Story::on(ManualClock::default(), script, |it| it.key_file(&path)).await;
+    assert_eq!(story.usable(), Ok(()));
+    let error = story.keys.health().key_file_error;
+    assert!(
+        matches!(error, Some(KeyFileError::Unwritable(_))),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_watched_file_is_read_again_when_it_has_changed() {
+    let folder = Folder::new("timeline-watched");
+    let path = folder.write("jwks.json", key_set("a"));
+    let source = |keys| Refresher::file(&path, keys).unwrap();
+    let clock = ManualClock::default();
+    let story = Story::of(source, clock, Script::default(), |it| it).await;
+    assert_eq!(story.handle.ready().await, Ok(()));
+    assert!(story.serves("a"));
+    story.quiet(3600).await;
+    assert_eq!(story.keys.health().generation, 1, "the same keys each time");
+    assert_eq!(story.usable(), Ok(()));
+    folder.write("jwks.json", key_set("b"));
+    story.quiet(30).await;
+    assert!(story.serves("b") && !story.serves("a"), "no bell needed");
+    // Broken content leaves the good set, and so does none at all.
+    let oct = r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#;
+    for broken in ["", "{", "<html>", r#"{"keys":[]}"#, oct] {
+        folder.write("jwks.json", broken);
+        story.quiet(30).await;
+        assert!(
+            story.serves("b") && story.keys.health().is_failing,
+            "{broken}"
+        );
+        assert_eq!(story.usable(), Ok(()));
+    }
+    std::fs::remove_file(&path).unwrap();
+    story.quiet(30).await;
+    let gone = FetchError::File(std::io::ErrorKind::NotFound);
+    assert_eq!(story.keys.health().last_error, Some(gone));
+    story.clock.suspend(secs(86_400));
+    assert_eq!(story.usable(), Err(KeysUnavailable::TooOld));
+    // Replaced by renaming, as Kubernetes does.
+    let new = folder.write("new.json", key_set("c"));
+    std::fs::rename(new, &path).unwrap();
+    story.quiet(30).await;
+    assert!(story.serves("c"));
+    assert_eq!(story.usable(), Ok(()));
+    assert!(story.script.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_watched_file_may_be_a_key_file_of_another_process() {
+    let folder = Folder::new("timeline-watched-key-file");
+    let clock = ManualClock::default();
+    let path = written(&folder, &clock, "a", secs(60)).await;
+    let source = |keys| Refresher::file(&path, keys).unwrap();
+    let story = Story::of(source, clock, Script::default(), |it| it).await;
+    assert!(story.serves("a"));
+}
+
+#[tokio::test]
+async fn withdrawn_keys_live_on_for_a_grace_period() {
+    let script = Script::default();
+    script.put(KEYS, reply(200, key_set("a")));
+    let clock = ManualClock::default();
+    let story = Story::on(clock, script, |it| it.grace(secs(100))).await;
+    story.quiet(45).await;
+    story.script.put(KEYS, reply(200, key_set("b")));
+    story.keys.ring(Ring::UnknownKey("b"));
+    story.settle().await;
+    assert!(story.serves("a") && story.serves("b"));
+    assert_eq!(story.keys.health().generation, 2);
+    story.quiet(99).await;
+    assert!(story.serves("a"));
+    story.quiet(1).await;
+    assert!(!story.serves("a") && story.serves("b"), "to the second");
+    assert_eq!(story.keys.health().generation, 3);
+}
+
+#[tokio::test]
+async fn keys_that_were_too_old_have_no_grace_period() {
+    let script = Script::default();
+    script.put(KEYS, reply(200, key_set("a")));
+    let clock = ManualClock::default();
+    let story = Story::on(clock, script, |it| it.grace(secs(3600))).await;
+    story.clock.suspend(secs(86_401));
+    story.script.put(KEYS, reply(200, key_set("b")));
+    story.quiet(60).await;
+    assert!(story.serves("b") && !story.serves("a"));
+}
+
+#[tokio::test]
+async fn one_failing_source_stops_no_other() {
+    let good = Story::begin(reply(200, key_set("a"))).await;
+    for failing in [Answer::Hangs, Answer::Panics, DOWN, reply(200, "<html>")] {
+        let script = Script::default();
+        script.put(KEYS, failing);
+        let keys = KeyCache::empty();
+        let refresher = Refresher::jwks(KEYS, keys.clone()).unwrap();
+        let task = tokio::spawn(refresher.transport(script.clone()).run());
+        let generation = good.keys.health().generation;
+        let kid = format!("{generation}-more");
+        good.script.put(KEYS, reply(200, key_set(&kid)));
+        good.keys.ring(Ring::NoKid);
+        good.quiet(30).await;
+        assert!(good.serves(&kid));
+        assert_eq!(keys.health().usable_keys, 0);
+        assert_eq!(script.asked(), [KEYS]);
+        assert!(!task.is_finished());
+        task.abort();
+    }
 }

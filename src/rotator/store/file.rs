@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::{fs, process};
 
@@ -10,6 +9,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::{Claim, Record, Store, StoreError, StoreKey, Storing};
+use crate::disk;
 
 /// Keeps records in one private file, for the processes of one user on one machine.
 ///
@@ -64,25 +64,13 @@ impl FileStore {
         &self.path
     }
 
-    fn beside(&self, suffix: &str) -> PathBuf {
-        let mut name = OsString::from(&self.path);
-        name.push(suffix);
-        name.into()
-    }
-
-    fn folder(&self) -> &Path {
-        match self.path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        }
-    }
-
     fn make_folder(&self) -> Result<(), StoreError> {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true);
-        private_folder(&mut builder);
-        builder.create(self.folder())?;
-        check_folder(&fs::metadata(self.folder())?)
+        disk::make_folder(&self.path)?;
+        check_folder(&fs::metadata(disk::folder(&self.path))?)
+    }
+
+    fn beside(&self, suffix: &str) -> PathBuf {
+        disk::beside(&self.path, suffix)
     }
 
     fn open_lock(&self) -> Result<File, StoreError> {
@@ -128,19 +116,7 @@ impl FileStore {
         let entry = serde_json::value::to_raw_value(record).map_err(io::Error::from)?;
         document.entries.insert(key.to_string(), &entry);
         let text = Zeroizing::new(serde_json::to_vec(&document).map_err(io::Error::from)?);
-        self.replace(&text, temporary)
-    }
-
-    /// All or nothing, also when the power goes: the new file is on the disk before it gets the
-    /// name, and the name before anyone uses the token.
-    fn replace(&self, text: &[u8], temporary: &Path) -> Result<(), StoreError> {
-        let written = write_new(temporary, text).and_then(|()| fs::rename(temporary, &self.path));
-        if let Err(error) = written {
-            let _ = fs::remove_file(temporary);
-            return Err(error.into());
-        }
-        sync_folder(self.folder())?;
-        Ok(())
+        Ok(disk::replace(&self.path, &text, temporary)?)
     }
 }
 
@@ -242,29 +218,16 @@ const VERSION: u32 = 1;
 /// A larger file is none of ours: 16 MiB.
 const LARGEST: usize = 16 << 20;
 
-fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    private_file(&mut options);
-    let mut file = options.open(path)?;
-    file.write_all(text)?;
-    file.sync_all()
-}
-
 /// Opens a file that must be private; `None` if there is none.
 fn open_private(path: &Path, options: &mut OpenOptions) -> Result<Option<File>, StoreError> {
-    private_file(options);
+    disk::private_file(options);
     match options.open(path) {
         Ok(file) => {
             check_file(&file.metadata()?)?;
             Ok(Some(file))
         }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) if is_link(&error) => Err(StoreError::Exposed("it is a link".into())),
+        Err(error) if disk::is_link(&error) => Err(StoreError::Exposed("it is a link".into())),
         Err(error) => Err(error.into()),
     }
 }
@@ -275,100 +238,26 @@ impl From<io::Error> for StoreError {
     }
 }
 
-#[cfg(unix)]
-use unix::*;
-
-#[cfg(unix)]
-mod unix {
-    use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
-
-    use rustix::fs::OFlags;
-
-    use super::*;
-
-    pub(super) fn private_folder(builder: &mut DirBuilder) {
-        builder.mode(0o700);
-    }
-
-    /// Private from its creation. Links are not followed, and nobody waits for the other end of a
-    /// pipe.
-    pub(super) fn private_file(options: &mut OpenOptions) {
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        options.mode(0o600).custom_flags(flags.bits().cast_signed());
-    }
-
-    /// A folder that others may write to, such as a shared temporary one, lets them put their file
-    /// in place of ours.
-    pub(super) fn check_folder(folder: &Metadata) -> Result<(), StoreError> {
-        if folder.uid() != own_user() && folder.uid() != ROOT {
-            Err(StoreError::Exposed("its folder is another user's".into()))
-        } else if folder.mode() & 0o022 != 0 {
-            Err(StoreError::Exposed("others may write to its folder".into()))
-        } else {
-            Ok(())
-        }
-    }
-
-    pub(super) fn check_file(file: &Metadata) -> Result<(), StoreError> {
-        if !file.is_file() {
-            Err(StoreError::Unusable("it is no file".into()))
-        } else if file.uid() != own_user() {
-            Err(StoreError::Exposed("it is another user's".into()))
-        } else if file.mode() & 0o077 != 0 {
-            Err(StoreError::Exposed("others may open it".into()))
-        } else {
-            Ok(())
-        }
-    }
-
-    fn own_user() -> u32 {
-        rustix::process::geteuid().as_raw()
-    }
-
-    const ROOT: u32 = 0;
-
-    pub(super) fn is_link(error: &io::Error) -> bool {
-        error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
-    }
-
-    /// A name that was given is on the disk once its folder is.
-    pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-        match File::open(folder)?.sync_all() {
-            // Some file systems sync no folders.
-            Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
-            synced => synced,
-        }
+/// A folder that others may write to, such as a shared temporary one, lets them put their file in
+/// place of ours.
+fn check_folder(folder: &Metadata) -> Result<(), StoreError> {
+    if !disk::is_own_or_roots(folder) {
+        Err(StoreError::Exposed("its folder is another user's".into()))
+    } else if disk::others_may_write(folder) {
+        Err(StoreError::Exposed("others may write to its folder".into()))
+    } else {
+        Ok(())
     }
 }
 
-#[cfg(not(unix))]
-use other::*;
-
-/// Elsewhere a user's own folders are private by the rights that they inherit.
-#[cfg(not(unix))]
-mod other {
-    use super::*;
-
-    pub(super) fn private_folder(_: &mut DirBuilder) {}
-
-    pub(super) fn private_file(_: &mut OpenOptions) {}
-
-    pub(super) fn check_folder(_: &Metadata) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    pub(super) fn check_file(file: &Metadata) -> Result<(), StoreError> {
-        match file.is_file() {
-            true => Ok(()),
-            false => Err(StoreError::Unusable("it is no file".into())),
-        }
-    }
-
-    pub(super) fn is_link(_: &io::Error) -> bool {
-        false
-    }
-
-    pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
+fn check_file(file: &Metadata) -> Result<(), StoreError> {
+    if !file.is_file() {
+        Err(StoreError::Unusable("it is no file".into()))
+    } else if !disk::is_own(file) {
+        Err(StoreError::Exposed("it is another user's".into()))
+    } else if disk::others_may_open(file) {
+        Err(StoreError::Exposed("others may open it".into()))
+    } else {
         Ok(())
     }
 }
