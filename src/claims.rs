@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::Serializer;
@@ -48,7 +50,7 @@ pub struct Claims {
     pub scp: Option<Scope>,
     /// Every other claim.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 impl Claims {
@@ -78,6 +80,7 @@ impl<'de> Deserialize<'de> for Claims {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Claims, A::Error> {
                 let mut claims = Claims::default();
+                let mut extra = Map::new();
                 while let Some(Name(name)) = map.next_key()? {
                     match name.as_ref() {
                         "iss" => set(&mut claims.iss, &mut map)?,
@@ -92,12 +95,13 @@ impl<'de> Deserialize<'de> for Claims {
                         "scp" => set(&mut claims.scp, &mut map)?,
                         other => {
                             let value = map.next_value()?;
-                            if claims.extra.insert(other.to_owned(), value).is_some() {
+                            if extra.insert(other.to_owned(), value).is_some() {
                                 return Err(de::Error::custom("a claim is there twice"));
                             }
                         }
                     }
                 }
+                claims.extra = extra.into();
                 Ok(claims)
             }
         }
@@ -142,6 +146,67 @@ impl<'de> Deserialize<'de> for Name<'de> {
         }
 
         from.deserialize_str(Text)
+    }
+}
+
+/// The claims that have no field of their own in [`Claims`], as a map.
+///
+/// Few resource servers ask for them, so a verifier does not read them: the first one who does has
+/// them read from the token's text.
+#[derive(Clone, Default)]
+pub struct Extra {
+    text: Option<Arc<[u8]>>,
+    claims: OnceLock<Map<String, Value>>,
+}
+
+impl Extra {
+    /// Those of `payload`, the text of an object whose registered claims are of their types.
+    pub(crate) fn of(payload: &[u8]) -> Self {
+        Self {
+            text: Some(payload.into()),
+            claims: OnceLock::new(),
+        }
+    }
+
+    fn read(&self) -> Map<String, Value> {
+        let text = self.text.as_deref().unwrap_or(b"{}");
+        let claims: Claims = serde_json::from_slice(text).unwrap_or_default();
+        claims.extra.claims.into_inner().unwrap_or_default()
+    }
+}
+
+impl Deref for Extra {
+    type Target = Map<String, Value>;
+
+    fn deref(&self) -> &Map<String, Value> {
+        self.claims.get_or_init(|| self.read())
+    }
+}
+
+impl From<Map<String, Value>> for Extra {
+    fn from(claims: Map<String, Value>) -> Self {
+        Self {
+            text: None,
+            claims: claims.into(),
+        }
+    }
+}
+
+impl PartialEq for Extra {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl fmt::Debug for Extra {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl Serialize for Extra {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        (**self).serialize(to)
     }
 }
 
@@ -373,6 +438,21 @@ mod tests {
         ] {
             assert!(claims(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn extra_claims_are_read_when_asked_for() {
+        let json = r#"{"iss":"i","x":[1,"y"],"z":{"iss":"j"}}"#;
+        let read = claims(json).unwrap().extra;
+        let unread = Extra::of(json.as_bytes());
+        assert!(unread.claims.get().is_none());
+        assert_eq!(unread.clone(), read);
+        assert_eq!(
+            serde_json::to_string(&unread).unwrap(),
+            r#"{"x":[1,"y"],"z":{"iss":"j"}}"#
+        );
+        assert_eq!(unread["z"]["iss"], "j");
+        assert!(Extra::default().is_empty());
     }
 
     #[test]

@@ -152,6 +152,62 @@ async fn a_key_replaced_under_its_kid_is_picked_up_by_the_bell() {
 }
 
 #[tokio::test]
+async fn a_withdrawn_key_stops_verifying_in_the_very_next_call() {
+    let world = World::ready().await;
+    let old = world.service.signing_key();
+    let new = world.service.fresh_key();
+    world.service.publish_key(new.clone());
+    world.until_fetched(GATE).await.unwrap();
+    let (of_old, of_new) = (world.token(&old), world.token(&new));
+    // Twice, so that both are in the token cache.
+    for _ in 0..2 {
+        assert_eq!([&of_old, &of_new].map(|it| world.code(it)), [Ok(()); 2]);
+    }
+    assert!(world.service.sign_with(new.kid()));
+    assert!(world.service.withdraw_key(old.kid()));
+    assert_eq!(world.code(&of_old), Ok(()), "nobody knows yet");
+    world.until_fetched(GATE).await.unwrap();
+    assert_eq!(world.code(&of_old), Err(ErrorCode::UnknownKey));
+    assert_eq!(world.code(&of_new), Ok(()));
+    assert_eq!(world.code(&world.token(&old)), Err(ErrorCode::UnknownKey));
+}
+
+/// Two services and a resource server that trusts in both.
+#[tokio::test]
+async fn one_service_that_fails_is_no_matter_for_another() {
+    let one = World::ready().await;
+    let other = World::ready().await;
+    let trust = |world: &World| Trust::issuer(world.service.issuer()).audience(AUDIENCE);
+    let verifier: Verifier = Verifier::several([
+        (trust(&one), one.keys.clone()),
+        (trust(&other), other.keys.clone()),
+    ])
+    .clock(Arc::new(one.clock.clone()));
+    let code = |token: &str| verifier.verify(token).map(drop).map_err(|it| it.code());
+    let fresh = one.service.fresh_key();
+    one.service.publish_key(fresh.clone());
+    other.service.fault(Fault::down());
+    // Only the source of the unknown key is asked again, and the other one's tokens go on.
+    assert_eq!(code(&one.token(&fresh)), Err(ErrorCode::UnknownKey));
+    let rung = [&one, &other].map(|it| it.keys.health().bells_rung);
+    assert_eq!(rung, [1, 0]);
+    one.until_fetched(GATE).await.unwrap();
+    other.until_fetched(GATE).await.unwrap_err();
+    assert_eq!(code(&one.token(&fresh)), Ok(()));
+    assert_eq!(code(&other.token(&other.service.signing_key())), Ok(()));
+    // The keys of one do not sign for the other, whatever their tokens say.
+    let claims = |world: &World| {
+        let exp = world.clock.wall().as_secs() + 3600;
+        json!({"iss": world.service.issuer(), "aud": AUDIENCE, "exp": exp})
+    };
+    let confused = fresh.sign(&claims(&other)).unwrap();
+    assert_eq!(code(&confused), Err(ErrorCode::UnknownKey));
+    let same_kid = fresh.with_kid(other.service.signing_key().kid());
+    let confused = same_kid.sign(&claims(&other)).unwrap();
+    assert!(code(&confused).is_err());
+}
+
+#[tokio::test]
 async fn a_service_that_is_down_takes_no_key_away() {
     let world = World::ready().await;
     let token = world.token(&world.service.signing_key());

@@ -8,8 +8,11 @@
 
 mod tokens;
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
-use steadfast::verifier::Verifier;
+use steadfast::jose::KeySet;
+use steadfast::verifier::{Denials, Denylist, KeyCache, Proof, Trust, Verifier};
 
 use tokens::{Issuer, b64, claims, header, verifier};
 
@@ -32,6 +35,43 @@ fn a_known_token() {
     });
     drop((new, known));
     allocates_nothing(|| drop(verifier.verify(&token).unwrap()));
+}
+
+/// Two sources, one of a template, a denylist, and a token that is bound to a certificate.
+#[test]
+fn with_all_that_a_verifier_can_be_told() {
+    let issuer = Issuer::new();
+    let entra = "https://login.microsoftonline.com/{tid}/v2.0";
+    let denylist = Denylist::new(Denials::new().token("i", "t"));
+    let template = Trust::issuer_template(entra)
+        .unwrap()
+        .audience_in("azp", "app")
+        .require("ver", ["2.0"]);
+    let mut jwk = issuer.jwk();
+    jwk["issuer"] = json!(entra);
+    let keys = KeySet::from_json(json!({ "keys": [jwk] }).to_string().as_bytes()).unwrap();
+    let verifier = Verifier::several([
+        (tokens::trust(), KeyCache::fixed(issuer.keys())),
+        (template, KeyCache::fixed(keys)),
+    ])
+    .denylist(denylist)
+    .clock(Arc::new(tokens::Stopped(tokens::NOW)));
+    let thumbprint = b64(ring::digest::digest(&ring::digest::SHA256, b"der"));
+    let token = issuer.token(json!({
+        "iss": entra.replace("{tid}", "a-1"), "tid": "a-1", "azp": "app", "ver": "2.0",
+        "cnf": {"x5t#S256": thumbprint}, "jti": "t",
+    }));
+    let proof = Proof::certificate(b"der");
+    verifier.verify_with_proof(&token, &proof).unwrap();
+    drop(verifier.verify_with_proof(&token, &proof).unwrap());
+    allocates_nothing(|| drop(verifier.verify_with_proof(&token, &proof).unwrap()));
+    allocates_nothing(|| assert!(verifier.verify(&token).is_err()));
+    let (input, _) = token.rsplit_once('.').unwrap();
+    refused(
+        &verifier,
+        &format!("{input}.{}", b64([0; 64])),
+        "bad_signature",
+    );
 }
 
 #[track_caller]

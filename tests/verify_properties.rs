@@ -5,6 +5,7 @@ mod tokens;
 
 use proptest::prelude::*;
 use serde_json::json;
+use steadfast::claims::Claims;
 use steadfast::jose::{KeySet, LONGEST_TOKEN};
 use steadfast::verifier::{Trust, Verifier};
 
@@ -59,6 +60,28 @@ proptest! {
         let member = claims(json!({"junk": junk}));
         prop_assert!(verifier.verify(&issuer.with_payload(member.to_string())).is_ok());
         let _ = verifier.verify(&issuer.with_payload(member.to_string().replace("junk", &junk)));
+    }
+
+    /// What is kept of the one pass over a payload, and what is read of it anew.
+    #[test]
+    fn own_claims_are_what_serde_reads(
+        lists in prop::array::uniform3(prop::collection::vec("[a-c\\\\\"]{0,3}", 0..20)),
+        one in any::<bool>(),
+        extra in prop::collection::hash_map("[a-z]{4}", any::<Option<i64>>(), 0..4),
+    ) {
+        let issuer = Issuer::new();
+        let [mut aud, scope, scp] = lists;
+        aud.push(tokens::AUDIENCE.to_owned());
+        let scp = if one { json!(scp.join(" ")) } else { json!(scp) };
+        let mut payload = claims(json!({"aud": aud, "scope": scope, "scp": scp}));
+        for (name, value) in extra {
+            payload[name] = json!({ "x": value });
+        }
+        let token = issuer.with_payload(payload.to_string());
+        let own = verifier(issuer.keys()).verify(&token).unwrap();
+        let read = verifier(issuer.keys()).claims::<Claims>().verify(&token).unwrap();
+        prop_assert_eq!(own.claims(), read.claims());
+        prop_assert_eq!(serde_json::to_value(own.claims()).unwrap(), payload);
     }
 
     #[test]

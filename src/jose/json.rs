@@ -40,7 +40,7 @@ pub(crate) fn read_object<'de, M: Members<'de>>(
 
 /// What is wrong with an object that is JSON all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     Repeated,
     TooMany,
 }
@@ -55,7 +55,7 @@ impl Fault {
 }
 
 /// Gives the members of `map` to `members`, to the end; one that is at fault is only walked.
-pub(super) fn take_members<'de, A: MapAccess<'de>, M: Members<'de>>(
+pub(crate) fn take_members<'de, A: MapAccess<'de>, M: Members<'de>>(
     mut map: A,
     most: usize,
     members: &mut M,
@@ -265,7 +265,7 @@ impl<'de> Deserialize<'de> for Text<'de> {
 }
 
 /// A type that is made of whatever JSON value stands there.
-pub(super) trait Kind<'de>: Sized {
+pub(crate) trait Kind<'de>: Sized {
     /// Of all that the methods below do not tell apart.
     fn other() -> Self;
 
@@ -313,7 +313,7 @@ impl<'de> Deserialize<'de> for Anything {
 /// A member's value as far as it matters whether it is a string or a boolean; anything else was
 /// walked and checked.
 #[derive(Debug, Default, PartialEq)]
-pub(super) enum Value<'de> {
+pub(crate) enum Value<'de> {
     #[default]
     Absent,
     Text(Cow<'de, str>),

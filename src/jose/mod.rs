@@ -27,4 +27,4 @@ pub use error::{JwsError, KeyError, KeySetError};
 pub use key::{Thumbprint, VerifyingKey};
 pub use key_set::{Jws, KeySet, NoKey, SkippedKey};
 
-pub(crate) use json::{Anything, Members, read_object, walk_object};
+pub(crate) use json::{Anything, Kind, Members, Value, read_object, take_members, walk_object};

@@ -1,5 +1,6 @@
 //! Why a token is refused: facts for the operator, one constant code for everyone else.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,9 +48,9 @@ pub enum Error {
     /// The signature is not that of the key.
     BadSignature,
     /// A claim has a value of a wrong type or out of range.
-    MalformedClaim(&'static str),
+    MalformedClaim(Cow<'static, str>),
     /// A claim that is required is not there.
-    MissingClaim(&'static str),
+    MissingClaim(Cow<'static, str>),
     /// The issuer is none that is trusted.
     WrongIssuer {
         /// Who is trusted.
@@ -58,6 +59,14 @@ pub enum Error {
     /// The token is for someone else.
     WrongAudience {
         /// Who this verifier is.
+        expected: Arc<str>,
+    },
+    /// A claim of which certain values are demanded has another one, see
+    /// [`Trust::require`](super::Trust::require).
+    WrongClaim {
+        /// Which one.
+        claim: Cow<'static, str>,
+        /// What it must be.
         expected: Arc<str>,
     },
     /// The token is over.
@@ -87,11 +96,13 @@ pub enum Error {
         /// What is allowed, without the tolerance for back-dated tokens.
         longest: Duration,
     },
-    /// The token is bound to a key or a certificate, and came without proof of it (RFC 8705 3,
-    /// RFC 9449 7.2).
+    /// The token is bound to a key or a certificate, and came without proof of it, or with another
+    /// one (RFC 8705 3, RFC 9449 7.2).
     Unconfirmed,
-    /// The token was revoked here.
+    /// The token was revoked here, see [`Denylist`](super::Denylist).
     Denied,
+    /// The denylist was not loaded yet, so whether the token was revoked cannot be told.
+    DenylistUnavailable,
     /// There are no keys, or none that are recent enough: nothing can be said about the token.
     KeysUnavailable(KeysUnavailable),
 }
@@ -112,11 +123,13 @@ impl Error {
             Self::MissingClaim(_) => ErrorCode::MissingClaim,
             Self::WrongIssuer { .. } => ErrorCode::WrongIssuer,
             Self::WrongAudience { .. } => ErrorCode::WrongAudience,
+            Self::WrongClaim { .. } => ErrorCode::WrongClaim,
             Self::Expired { .. } => ErrorCode::Expired,
             Self::NotYetValid { .. } => ErrorCode::NotYetValid,
             Self::LifetimeTooLong { .. } => ErrorCode::LifetimeTooLong,
             Self::Unconfirmed => ErrorCode::Unconfirmed,
             Self::Denied => ErrorCode::Denied,
+            Self::DenylistUnavailable => ErrorCode::DenylistUnavailable,
             Self::KeysUnavailable(_) => ErrorCode::KeysUnavailable,
         }
     }
@@ -126,6 +139,7 @@ impl Error {
         matches!(
             self,
             Self::KeysUnavailable(_)
+                | Self::DenylistUnavailable
                 | Self::UnknownKey {
                     last_fetch_failed: true,
                     ..
@@ -196,6 +210,12 @@ impl fmt::Display for Error {
                     "the token is for another audience; expected is {expected}"
                 )
             }
+            Self::WrongClaim { claim, expected } => {
+                write!(
+                    f,
+                    "the claim {claim} has another value; expected is {expected}"
+                )
+            }
             Self::Expired { exp, now, leeway } => write!(
                 f,
                 "the token expired at {exp}, it is {now}, leeway {} s",
@@ -217,9 +237,10 @@ impl fmt::Display for Error {
                 longest.as_secs()
             ),
             Self::Unconfirmed => f.write_str(
-                "the token is bound to a key or a certificate and came as a plain bearer token",
+                "the token is bound to a key or a certificate and came without proof of it",
             ),
             Self::Denied => f.write_str("the token was revoked"),
+            Self::DenylistUnavailable => f.write_str("the denylist was not loaded yet"),
             Self::KeysUnavailable(why) => fmt::Display::fmt(why, f),
         }
     }
@@ -257,11 +278,13 @@ pub enum ErrorCode {
     MissingClaim,
     WrongIssuer,
     WrongAudience,
+    WrongClaim,
     Expired,
     NotYetValid,
     LifetimeTooLong,
     Unconfirmed,
     Denied,
+    DenylistUnavailable,
     KeysUnavailable,
 }
 
@@ -281,11 +304,13 @@ impl ErrorCode {
             Self::MissingClaim => "missing_claim",
             Self::WrongIssuer => "wrong_issuer",
             Self::WrongAudience => "wrong_audience",
+            Self::WrongClaim => "wrong_claim",
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
             Self::LifetimeTooLong => "lifetime_too_long",
             Self::Unconfirmed => "unconfirmed",
             Self::Denied => "denied",
+            Self::DenylistUnavailable => "denylist_unavailable",
             Self::KeysUnavailable => "keys_unavailable",
         }
     }
@@ -305,11 +330,13 @@ impl ErrorCode {
             Self::MissingClaim => "a claim is missing",
             Self::WrongIssuer => "the issuer is not trusted",
             Self::WrongAudience => "the access token is for another audience",
+            Self::WrongClaim => "a claim has another value than it must have",
             Self::Expired => "the access token expired",
             Self::NotYetValid => "the access token is not valid yet",
             Self::LifetimeTooLong => "the access token lives too long",
             Self::Unconfirmed => "the access token needs a proof of possession",
             Self::Denied => "the access token was revoked",
+            Self::DenylistUnavailable => "the access token cannot be verified now",
             Self::KeysUnavailable => "the access token cannot be verified now",
         }
     }
@@ -376,6 +403,25 @@ mod tests {
                 "the token is for another audience; expected is https://orders.example",
             ),
             (
+                Error::WrongClaim {
+                    claim: "token_use".into(),
+                    expected: "access".into(),
+                },
+                "wrong_claim",
+                "the claim token_use has another value; expected is access",
+            ),
+            (
+                Error::Unconfirmed,
+                "unconfirmed",
+                "the token is bound to a key or a certificate and came without proof of it",
+            ),
+            (Error::Denied, "denied", "the token was revoked"),
+            (
+                Error::DenylistUnavailable,
+                "denylist_unavailable",
+                "the denylist was not loaded yet",
+            ),
+            (
                 Error::UnknownKey {
                     why: NoKey::Unknown,
                     last_fetch_failed: true,
@@ -397,5 +443,6 @@ mod tests {
         };
         assert!(unknown(true).is_unavailable() && !unknown(false).is_unavailable());
         assert!(!Error::BadSignature.is_unavailable());
+        assert!(Error::DenylistUnavailable.is_unavailable() && !Error::Denied.is_unavailable());
     }
 }

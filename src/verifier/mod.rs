@@ -18,14 +18,26 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! | what there is to say | where |
+//! |---|---|
+//! | issuers with the same keys, or with a part that varies by tenant | [`Trust::also_issuer`], [`Trust::issuer_template`] |
+//! | issuers with keys of their own | [`Verifier::several`] |
+//! | the audience is in another claim than `aud` | [`Issuers::audience_in`] |
+//! | other claims have fixed values | [`Trust::require`] |
+//! | tokens are bound to a client certificate | [`Verifier::verify_with_proof`] |
+//! | tokens are revoked before their time | [`Verifier::denylist`] |
 
 mod bell;
 pub mod challenge;
+mod confirmation;
+mod denylist;
 mod error;
 #[cfg(feature = "http")]
 mod fetch_error;
 #[cfg(feature = "http")]
 mod grace;
+mod grounds;
 #[cfg(feature = "http")]
 mod handle;
 #[cfg(feature = "http")]
@@ -50,6 +62,7 @@ mod tests;
 #[cfg(feature = "testing")]
 mod timeline;
 mod trust;
+mod trusted;
 mod verified;
 #[cfg(feature = "http")]
 mod watched;
@@ -61,19 +74,21 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use crate::claims::Claims;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::jose::{
-    AlgorithmSet, Decoded, Header, JwsError, KeySet, LONGEST_TOKEN, NoKey, Unverified,
-    VerifyingKey, with_scratch,
+    AlgorithmSet, Header, JwsError, KeySet, LONGEST_TOKEN, Unverified, with_scratch,
 };
 use crate::policy::IssuancePolicy;
-use bell::Ring;
-use keys::Snapshot;
+use denylist::Marks;
+use grounds::{Clearance, Grounds, SignedBy};
 use payload::Payload;
-use rules::{Confirmation, Rules, Window};
-use seen::{Entry, KeyIdentity, Seen};
+use rules::{Confirmation, Rules};
+use seen::{Entry, Seen};
+use trusted::Sources;
 use verified::Facts;
 
+pub use confirmation::Proof;
+pub use denylist::{Denials, Denylist};
 pub use error::{Error, ErrorCode};
 #[cfg(feature = "http")]
 pub use fetch_error::{FetchError, SourceError};
@@ -85,7 +100,7 @@ pub use keys::{Health, KeyCache, KeysUnavailable};
 #[cfg(feature = "http")]
 pub use refresh::Refresher;
 pub use rules::Profile;
-pub use trust::{AnyIssuer, Issuers, NamedIssuers, Trust};
+pub use trust::{AnyIssuer, Issuers, NamedIssuers, TemplateError, Trust};
 pub use verified::Verified;
 
 /// Verifies bearer JWTs (RFC 7519, RFC 8725, RFC 9068).
@@ -93,9 +108,9 @@ pub use verified::Verified;
 /// Share it behind an `Arc`. `C` is the type that claims are read as: by default the crate's own
 /// [`Claims`], see [`Self::claims`].
 pub struct Verifier<C = Claims> {
-    trust: Trust,
+    sources: Sources,
     rules: Rules,
-    keys: KeyCache,
+    denylist: Option<Denylist>,
     seen: Option<Seen<C>>,
     read: fn(&Payload<'_>) -> Result<Read<C>, Error>,
     longest: usize,
@@ -110,30 +125,81 @@ impl<C> Verifier<C> {
     /// If anything about the token is not as it must be, or if there are no keys to tell; see
     /// [`Error::is_unavailable`].
     pub fn verify(&self, token: &str) -> Result<Verified<C>, Error> {
+        self.verify_with(token, None)
+    }
+
+    /// The same for a token that may be bound to what its caller holds (RFC 7800): one with `cnf` is
+    /// good only with this proof, one without as ever.
+    ///
+    /// ```
+    /// # use steadfast::verifier::{Error, Proof, Verified, Verifier};
+    /// # fn run(verifier: &Verifier, bearer: &str, der: &[u8]) -> Result<Verified, Error> {
+    /// // The client certificate of the TLS connection that the request came by (RFC 8705).
+    /// verifier.verify_with_proof(bearer, &Proof::certificate(der))
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`verify`](Self::verify); [`Unconfirmed`](Error::Unconfirmed) if the token is bound to
+    /// something else.
+    pub fn verify_with_proof(&self, token: &str, proof: &Proof) -> Result<Verified<C>, Error> {
+        self.verify_with(token, Some(proof))
+    }
+
+    fn verify_with(&self, token: &str, proof: Option<&Proof>) -> Result<Verified<C>, Error> {
         self.check_length(token)?;
         let now = self.clock.wall();
-        let keys = self
-            .keys
-            .load_usable(now, || self.clock.boot())
-            .map_err(Error::KeysUnavailable)?;
-        if let Some(seen) = &self.seen
-            && let Some(known) = seen.get(token, &keys, now)
-        {
+        if let Some(known) = self.known(token, proof, now)? {
             return Ok(known);
         }
         with_scratch(token.len(), |scratch| {
             let unverified = Unverified::parse(token, scratch).map_err(self.jws())?;
             self.rules.check_header(unverified.header())?;
             let jws = unverified.decode().map_err(self.jws())?;
-            let payload = Payload::read(jws.payload, &self.trust)?;
-            self.trust.check_issuer(&payload)?;
-            let candidates = self.candidates(&keys, &jws.header, &payload)?;
+            let payload = Payload::read(jws.payload)?;
+            let source = self.sources.of(&payload)?;
+            let keys = source.load(now, &*self.clock)?;
+            let allowed = self.rules.algorithms;
+            let candidates = source.candidates(&keys, &jws.header, &payload, allowed)?;
             self.rules.refuse_expired(&payload, now)?;
-            let key = self.check_signature(candidates, &jws)?;
-            let window = self.rules.check(&payload, &self.trust, now)?;
-            self.rules.check_confirmation(&payload)?;
+            let key = source.check_signature(candidates, &jws)?;
+            let window = self.rules.check(&payload, &source.trust, now)?;
+            self.rules.check_confirmation(payload.cnf, proof)?;
+            let clearance = self.check_denylist(&payload)?;
             let facts = self.facts(&jws.header, &payload)?;
-            Ok(self.remember(token, window, key, &keys, facts))
+            Ok(self.remember(token, facts, || Grounds {
+                window,
+                binding: payload.cnf,
+                signed_by: SignedBy::new(source.index, &keys, key, jws.header.algorithm),
+                clearance,
+            }))
+        })
+    }
+
+    /// The token, if it was verified before and all that its verdict rests on still holds.
+    fn known(
+        &self,
+        token: &str,
+        proof: Option<&Proof>,
+        now: Timestamp,
+    ) -> Result<Option<Verified<C>>, Error> {
+        let Some(seen) = &self.seen else {
+            return Ok(None);
+        };
+        seen.get(token, now, |grounds| {
+            let Some(source) = self.sources.at(grounds.signed_by.source) else {
+                return Ok(false);
+            };
+            if !grounds.hold(self.denylist.as_ref(), now) {
+                return Ok(false);
+            }
+            let keys = source.load(now, &*self.clock)?;
+            if !grounds.signed_by.is_in(&keys) {
+                return Ok(false);
+            }
+            self.rules.check_confirmation(grounds.binding, proof)?;
+            Ok(true)
         })
     }
 
@@ -146,58 +212,9 @@ impl<C> Verifier<C> {
         Ok(())
     }
 
-    /// The keys that may have signed: of the issuer's source, by kid and algorithm. A key that names
-    /// an issuer signs for no other.
-    fn candidates<'k>(
-        &self,
-        keys: &'k Snapshot,
-        header: &Header<'_>,
-        payload: &Payload<'_>,
-    ) -> Result<impl Iterator<Item = &'k VerifyingKey>, Error> {
-        let kid = header.kid.as_deref();
-        let signs = |key: &VerifyingKey| key.issuer().is_none_or(|it| payload.is_from(it));
-        keys.keys
-            .candidates_among(kid, header.algorithm, signs)
-            .map_err(|why| self.no_key(why, kid, keys))
-    }
-
-    /// Rings where another fetch may bring the key.
-    fn no_key(&self, why: NoKey, kid: Option<&str>, keys: &Snapshot) -> Error {
-        match (why, kid) {
-            (NoKey::Unknown, Some(kid)) => self.keys.ring(Ring::UnknownKey(kid)),
-            (NoKey::Unknown, None) => self.keys.ring(Ring::NoKid),
-            (NoKey::OtherAlgorithm, _) => self.keys.ring(Ring::NoKeyForAlgorithm),
-            (NoKey::Skipped | NoKey::TooMany, _) => {}
-        }
-        match self.jws()(JwsError::UnknownKey(why)) {
-            Error::UnknownKey { why, .. } => Error::UnknownKey {
-                why,
-                last_fetch_failed: keys.failing,
-            },
-            other => other,
-        }
-    }
-
-    /// The key whose signature it is.
-    fn check_signature<'k>(
-        &self,
-        mut candidates: impl Iterator<Item = &'k VerifyingKey>,
-        jws: &Decoded<'_>,
-    ) -> Result<&'k VerifyingKey, Error> {
-        let algorithm = jws.header.algorithm;
-        candidates
-            .find(|key| {
-                key.verify(algorithm, jws.signing_input, jws.signature)
-                    .is_ok()
-            })
-            .ok_or_else(|| {
-                // A key may have been replaced under the same kid.
-                self.keys.ring(match jws.header.kid {
-                    Some(_) => Ring::BadSignature,
-                    None => Ring::NoKid,
-                });
-                Error::BadSignature
-            })
+    fn check_denylist(&self, payload: &Payload<'_>) -> Result<Option<Clearance>, Error> {
+        let clear = |list| Clearance::by(list, Marks::of(payload));
+        self.denylist.as_ref().map(clear).transpose()
     }
 
     fn facts(&self, header: &Header<'_>, payload: &Payload<'_>) -> Result<Arc<Facts<C>>, Error> {
@@ -215,15 +232,11 @@ impl<C> Verifier<C> {
     fn remember(
         &self,
         token: &str,
-        window: Window,
-        key: &VerifyingKey,
-        keys: &Snapshot,
         facts: Arc<Facts<C>>,
+        grounds: impl FnOnce() -> Grounds,
     ) -> Verified<C> {
         if let Some(seen) = &self.seen {
-            let key = KeyIdentity::of(key, facts.algorithm);
-            let facts = Arc::clone(&facts);
-            seen.insert(Entry::new(token, window, key, keys.generation, facts));
+            seen.insert(Entry::new(token, grounds(), Arc::clone(&facts)));
         }
         Verified::whole(facts)
     }
@@ -244,10 +257,56 @@ struct Read<C> {
 impl Verifier {
     /// A verifier that takes keys from `keys`.
     pub fn new(trust: Trust, keys: KeyCache) -> Self {
+        Self::several([(trust, keys)])
+    }
+
+    /// A verifier over several sources of keys, each with the issuers that it may sign for and what
+    /// is expected of their tokens.
+    ///
+    /// Keys of one source never verify for the issuers of another. The issuer that a token names
+    /// picks the source, the first one that is trusted with it; a stranger's costs nothing. Each
+    /// source has its own refresher, and one that fails or has no keys is no matter for the others.
+    /// One [`KeyCache`] may stand in several pairs.
+    ///
+    /// ```no_run
+    /// use steadfast::verifier::{KeyCache, Trust, Verifier};
+    ///
+    /// # fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (own, entra, cognito) = (KeyCache::empty(), KeyCache::empty(), KeyCache::empty());
+    /// // … a `Refresher` for each …
+    /// let verifier: Verifier = Verifier::several([
+    ///     (
+    ///         Trust::issuer("https://login.example").audience("https://orders.example"),
+    ///         own,
+    ///     ),
+    ///     (
+    ///         Trust::issuer_template("https://login.microsoftonline.com/{tid}/v2.0")?
+    ///             .audience("api://orders"),
+    ///         entra,
+    ///     ),
+    ///     (
+    ///         Trust::issuer("https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Ab12Cd")
+    ///             .audience_in("client_id", "4f1c2v3b5n6m7k8j9h0g")
+    ///             .require("token_use", ["access"]),
+    ///         cognito,
+    ///     ),
+    /// ]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// A trust in any issuer cannot be among them:
+    ///
+    /// ```compile_fail,E0271
+    /// # use steadfast::{jose::KeySet, verifier::{KeyCache, Trust, Verifier}};
+    /// let any_issuer = Trust::any_issuer().audience("https://orders.example");
+    /// let _: Verifier = Verifier::several([(any_issuer, KeyCache::fixed(KeySet::default()))]);
+    /// ```
+    pub fn several(sources: impl IntoIterator<Item = (Trust, KeyCache)>) -> Self {
         Self {
-            trust,
+            sources: Sources::new(sources),
             rules: Rules::default(),
-            keys,
+            denylist: None,
             seen: Some(Seen::new()),
             read: |payload| {
                 let claims = payload.to_claims()?;
@@ -270,9 +329,9 @@ impl<C> Verifier<C> {
     /// `malformed_claim`; its registered claims are checked all the same.
     pub fn claims<D: DeserializeOwned>(self) -> Verifier<D> {
         Verifier {
-            trust: self.trust,
+            sources: self.sources,
             rules: self.rules,
-            keys: self.keys,
+            denylist: self.denylist,
             seen: self.seen.map(|_| Seen::new()),
             read: |payload| {
                 Ok(Read {
@@ -336,10 +395,17 @@ impl<C> Verifier<C> {
     }
 
     /// Accepts tokens that are bound to a key or a certificate (RFC 7800) as plain bearer tokens:
-    /// whoever stole one can use it.
+    /// whoever stole one can use it. With the proof at hand use
+    /// [`verify_with_proof`](Self::verify_with_proof).
     #[must_use]
     pub fn ignore_confirmation(self) -> Self {
         self.set(|it| it.rules.confirmation = Confirmation::Ignored)
+    }
+
+    /// Refuses what is on `denylist`, at every verification.
+    #[must_use]
+    pub fn denylist(self, denylist: Denylist) -> Self {
+        self.set(|it| it.denylist = Some(denylist))
     }
 
     /// Verifies every token anew.
@@ -367,9 +433,9 @@ impl<C> Verifier<C> {
 impl<C> fmt::Debug for Verifier<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Verifier")
-            .field("trust", &self.trust)
+            .field("sources", &self.sources)
             .field("rules", &self.rules)
-            .field("keys", &self.keys)
+            .field("denylist", &self.denylist)
             .finish_non_exhaustive()
     }
 }

@@ -8,9 +8,9 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::confirmation::Binding;
 use super::error::Error;
-use super::trust::Trust;
-use crate::claims::{Audience, Claims, NumericDate, Scope};
+use crate::claims::{Audience, Claims, Extra, NumericDate, Scope};
 use crate::jose::{Anything, Members, read_object, walk_object};
 
 /// A claim as it stands in a payload. Present with a wrong type is never "absent".
@@ -27,25 +27,32 @@ impl<T> Claim<T> {
         value.map_or(Self::WrongType, Self::Is)
     }
 
+    fn map<U>(&self, of: impl FnOnce(&T) -> U) -> Claim<U> {
+        match self {
+            Self::Absent => Claim::Absent,
+            Self::WrongType => Claim::WrongType,
+            Self::Is(value) => Claim::Is(of(value)),
+        }
+    }
+
     /// Its value, `None` where it is absent.
     pub(super) fn optional(&self, name: &'static str) -> Result<Option<&T>, Error> {
         match self {
             Self::Is(value) => Ok(Some(value)),
             Self::Absent => Ok(None),
-            Self::WrongType => Err(Error::MalformedClaim(name)),
+            Self::WrongType => Err(Error::MalformedClaim(name.into())),
         }
     }
 
     /// Its value, which must be there.
     pub(super) fn required(&self, name: &'static str) -> Result<&T, Error> {
-        self.optional(name)?.ok_or(Error::MissingClaim(name))
+        self.optional(name)?.ok_or(Error::MissingClaim(name.into()))
     }
 }
 
 /// What the rules read in a payload.
 #[derive(Debug)]
 pub(super) struct Payload<'a> {
-    trust: &'a Trust,
     text: &'a [u8],
     pub(super) iss: Claim<Cow<'a, str>>,
     pub(super) sub: Claim<Cow<'a, str>>,
@@ -59,17 +66,18 @@ pub(super) struct Payload<'a> {
     pub(super) iat: Claim<NumericDate>,
     /// Whether it says that it is an ID token or another that is not for resource servers.
     pub(super) not_for_access: bool,
-    /// Whether it is bound to a key or a certificate (RFC 7800).
-    pub(super) cnf: bool,
-    /// Whether there is more than what is kept here.
+    /// What it is bound to (RFC 7800).
+    pub(super) cnf: Option<Binding>,
+    /// Whether there are claims that are not kept here.
+    extra: bool,
+    /// Whether there is a list of which not all is kept here.
     more: bool,
 }
 
 impl<'a> Payload<'a> {
     /// Reads `text`, the decoded payload.
-    pub(super) fn read(text: &'a [u8], trust: &'a Trust) -> Result<Self, Error> {
+    pub(super) fn read(text: &'a [u8]) -> Result<Self, Error> {
         let mut payload = Self {
-            trust,
             text,
             iss: Claim::Absent,
             sub: Claim::Absent,
@@ -82,15 +90,16 @@ impl<'a> Payload<'a> {
             nbf: Claim::Absent,
             iat: Claim::Absent,
             not_for_access: false,
-            cnf: false,
+            cnf: None,
+            extra: false,
             more: false,
         };
         read_object(text, MOST_MEMBERS, &mut payload).map_err(Error::Malformed)?;
         Ok(payload)
     }
 
-    /// The crate's own claims type; the text is read again only for claims that are kept nowhere
-    /// here.
+    /// The crate's own claims type. The text is read again only for a list of which not all is kept:
+    /// nothing is allocated before the signature is checked.
     pub(super) fn to_claims(&self) -> Result<Claims, Error> {
         if self.more {
             return self.to_custom();
@@ -121,18 +130,45 @@ impl<'a> Payload<'a> {
             client_id: text(&self.client_id),
             scope: scope(&self.scope),
             scp: scope(&self.scp),
-            extra: serde_json::Map::new(),
+            extra: match self.extra {
+                true => Extra::of(self.text),
+                false => Extra::default(),
+            },
         })
     }
 
     /// A claims type of the caller, read from the same text.
     pub(super) fn to_custom<C: for<'de> Deserialize<'de>>(&self) -> Result<C, Error> {
-        serde_json::from_slice(self.text).map_err(|_| Error::MalformedClaim(CUSTOM))
+        serde_json::from_slice(self.text).map_err(|_| Error::MalformedClaim(CUSTOM.into()))
     }
 
-    /// Whether `iss` is this one.
-    pub(super) fn is_from(&self, issuer: &str) -> bool {
-        matches!(&self.iss, Claim::Is(iss) if iss == issuer)
+    /// What any claim says, as far as it is a string or an array of strings: whether one of them is
+    /// `wanted`. A claim that is not kept here is looked for in the text again.
+    pub(super) fn says(&self, name: &str, wanted: Wanted<'_>) -> Claim<Said> {
+        match name {
+            "iss" => said(&self.iss, wanted),
+            "sub" => said(&self.sub, wanted),
+            "jti" => said(&self.jti, wanted),
+            "client_id" => said(&self.client_id, wanted),
+            "aud" => match &self.aud {
+                Claim::Is(texts) if texts.more => self.search(name, wanted),
+                aud => said_among(aud, wanted),
+            },
+            _ => self.search(name, wanted),
+        }
+    }
+
+    fn search(&self, name: &str, wanted: Wanted<'_>) -> Claim<Said> {
+        let mut search = Search {
+            name,
+            wanted,
+            found: Claim::Absent,
+        };
+        // It was read before, so it can be read.
+        match read_object(self.text, MOST_MEMBERS, &mut search) {
+            Ok(()) => search.found,
+            Err(_) => Claim::WrongType,
+        }
     }
 
     /// The text that was read.
@@ -152,11 +188,11 @@ impl<'a> Members<'a> for Payload<'a> {
             "exp" => self.exp = map.next_value_seed(read)?.date(),
             "nbf" => self.nbf = map.next_value_seed(read)?.date(),
             "iat" => self.iat = map.next_value_seed(read)?.date(),
-            "aud" => self.aud = self.texts(map, Some(self.trust))?,
-            "scope" => self.scope = self.texts(map, None)?,
-            "scp" => self.scp = self.texts(map, None)?,
+            "aud" => self.aud = self.texts(map)?,
+            "scope" => self.scope = self.texts(map)?,
+            "scp" => self.scp = self.texts(map)?,
             other => {
-                self.more = true;
+                self.extra = true;
                 return self.mark(other, map);
             }
         }
@@ -165,35 +201,19 @@ impl<'a> Members<'a> for Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
-    /// One string or several; with a trust it looks for the audience among them.
-    fn texts<A: MapAccess<'a>>(
-        &mut self,
-        map: &mut A,
-        trust: Option<&Trust>,
-    ) -> Result<Claim<Texts<'a>>, A::Error> {
-        let mut texts = Texts::default();
-        let into = Reader(Some((&mut texts, trust)));
-        let read = match map.next_value_seed(into)? {
-            Value::Text(text) => {
-                texts.one = true;
-                texts.add(text, trust);
-                true
-            }
-            Value::Texts => true,
-            Value::Number(_) | Value::Other => false,
-        };
-        self.more |= texts.more;
-        Ok(if read {
-            Claim::Is(texts)
-        } else {
-            Claim::WrongType
-        })
+    fn texts<A: MapAccess<'a>>(&mut self, map: &mut A) -> Result<Claim<Texts<'a>>, A::Error> {
+        let texts = Texts::read(map, &|_| false)?;
+        self.more |= matches!(&texts, Claim::Is(texts) if texts.more);
+        Ok(texts)
     }
 
     /// Claims that only matter by what they say of the token's purpose.
     fn mark<A: MapAccess<'a>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
         match name {
-            "cnf" => self.cnf = true,
+            "cnf" => {
+                self.cnf = Some(map.next_value()?);
+                return Ok(true);
+            }
             // RFC 8725 3.12; OpenID Connect Core 2, 3.1.3.6 and 3.3.2.11.
             "at_hash" | "c_hash" => self.not_for_access = true,
             // Keycloak and its kin.
@@ -215,20 +235,84 @@ impl<'a> Payload<'a> {
     }
 }
 
+/// Tells which strings are looked for.
+pub(super) type Wanted<'w> = &'w dyn Fn(&str) -> bool;
+
+/// What a claim says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Said {
+    /// Whether it is one string, not an array.
+    pub(super) one: bool,
+    /// Whether it is, or has among its strings, one that is wanted.
+    pub(super) wanted: bool,
+}
+
+impl Claim<Said> {
+    pub(super) fn is_wanted_string(&self) -> bool {
+        matches!(self, Self::Is(said) if said.one && said.wanted)
+    }
+}
+
+fn said(claim: &Claim<Cow<'_, str>>, wanted: Wanted<'_>) -> Claim<Said> {
+    claim.map(|text| Said {
+        one: true,
+        wanted: wanted(text),
+    })
+}
+
+fn said_among(claim: &Claim<Texts<'_>>, wanted: Wanted<'_>) -> Claim<Said> {
+    claim.map(|texts| Said {
+        one: texts.one,
+        wanted: texts.iter().any(wanted),
+    })
+}
+
+/// Looks for one claim.
+struct Search<'s> {
+    name: &'s str,
+    wanted: Wanted<'s>,
+    found: Claim<Said>,
+}
+
+impl<'a> Members<'a> for Search<'_> {
+    fn member<A: MapAccess<'a>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+        if name != self.name {
+            return Ok(false);
+        }
+        self.found = Texts::read(map, self.wanted)?.map(|texts| Said {
+            one: texts.one,
+            wanted: texts.wanted,
+        });
+        Ok(true)
+    }
+}
+
 /// One string or several. The first few are kept, if they are spelled without escapes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Texts<'a> {
-    kept: [&'a str; 4],
+    kept: [&'a str; 16],
     count: usize,
     one: bool,
     more: bool,
-    /// Whether one of them is an audience of this verifier.
-    pub(super) ours: bool,
+    wanted: bool,
 }
 
 impl<'a> Texts<'a> {
-    fn add(&mut self, text: Cow<'a, str>, trust: Option<&Trust>) {
-        self.ours |= trust.is_some_and(|trust| trust.is_audience(&text));
+    fn read<A: MapAccess<'a>>(map: &mut A, wanted: Wanted<'_>) -> Result<Claim<Self>, A::Error> {
+        let mut texts = Self::default();
+        match map.next_value_seed(Reader(Some((&mut texts, wanted))))? {
+            Value::Text(text) => {
+                texts.one = true;
+                texts.add(text, wanted);
+                Ok(Claim::Is(texts))
+            }
+            Value::Texts => Ok(Claim::Is(texts)),
+            Value::Number(_) | Value::Other => Ok(Claim::WrongType),
+        }
+    }
+
+    fn add(&mut self, text: Cow<'a, str>, wanted: Wanted<'_>) {
+        self.wanted |= wanted(&text);
         match (text, self.kept.get_mut(self.count)) {
             (Cow::Borrowed(text), Some(free)) => {
                 *free = text;
@@ -282,9 +366,9 @@ impl<'a> Value<'a> {
     }
 }
 
-/// Reads a [`Value`]; where to put an array of strings, and whose audience to look for in it.
+/// Reads a [`Value`]; where to put an array of strings, and what to look for in it.
 #[derive(Default)]
-struct Reader<'r, 'de>(Option<(&'r mut Texts<'de>, Option<&'r Trust>)>);
+struct Reader<'r, 'de>(Option<(&'r mut Texts<'de>, Wanted<'r>)>);
 
 impl<'de> DeserializeSeed<'de> for Reader<'_, 'de> {
     type Value = Value<'de>;
@@ -339,10 +423,10 @@ impl<'de> Visitor<'de> for Reader<'_, 'de> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
-        if let Some((texts, trust)) = self.0 {
+        if let Some((texts, wanted)) = self.0 {
             loop {
                 match seq.next_element_seed(Reader::default())? {
-                    Some(Value::Text(text)) => texts.add(text, trust),
+                    Some(Value::Text(text)) => texts.add(text, wanted),
                     Some(_) => break,
                     None => return Ok(Value::Texts),
                 }

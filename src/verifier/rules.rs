@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::confirmation::{Binding, Proof};
 use super::error::Error;
 use super::payload::Payload;
 use super::trust::Trust;
@@ -25,8 +26,8 @@ pub enum Profile {
 /// What becomes of tokens that are bound to a key or a certificate (RFC 7800).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Confirmation {
-    /// Refused: nobody looked for a proof.
-    Unproven,
+    /// Refused without proof.
+    Required,
     /// Taken as plain bearer tokens; the caller answers for it.
     Ignored,
 }
@@ -52,7 +53,7 @@ impl Default for Rules {
             leeway: Duration::from_secs(60),
             longest_lifetime: None,
             accept_id_tokens: false,
-            confirmation: Confirmation::Unproven,
+            confirmation: Confirmation::Required,
         }
     }
 }
@@ -115,11 +116,12 @@ impl Rules {
         trust: &Trust,
         now: Timestamp,
     ) -> Result<Window, Error> {
+        // `iss` was the first: by it the trust was found, and it is the text that was signed.
         check_types(payload)?;
         self.check_purpose(payload)?;
         self.check_profile(payload)?;
-        trust.check_issuer(payload)?;
         trust.check_audience(payload)?;
+        trust.check_required(payload)?;
         let exp = *payload.exp.required("exp")?;
         self.check_exp(exp, now)?;
         self.check_start("nbf", payload.nbf.optional("nbf")?, now)?;
@@ -201,10 +203,16 @@ impl Rules {
     }
 
     /// RFC 8705 3, RFC 9449 7.2: a bound token is no bearer token.
-    pub(super) fn check_confirmation(&self, payload: &Payload<'_>) -> Result<(), Error> {
-        match self.confirmation {
-            Confirmation::Unproven if payload.cnf => Err(Error::Unconfirmed),
-            Confirmation::Unproven | Confirmation::Ignored => Ok(()),
+    #[inline]
+    pub(super) fn check_confirmation(
+        &self,
+        binding: Option<Binding>,
+        proof: Option<&Proof>,
+    ) -> Result<(), Error> {
+        match (self.confirmation, binding) {
+            (Confirmation::Ignored, _) | (Confirmation::Required, None) => Ok(()),
+            (Confirmation::Required, Some(binding)) if binding.is_proven_by(proof) => Ok(()),
+            (Confirmation::Required, Some(_)) => Err(Error::Unconfirmed),
         }
     }
 

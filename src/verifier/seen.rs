@@ -1,25 +1,24 @@
 //! The verified-token cache: what was verified before is found again, not verified again.
 //!
 //! A table of sets of four ways. A token is looked for by a keyed hash of its end and is a hit only
-//! if every byte is the same, its key is still in force and its claims still hold; so an entry dies
-//! with its key or its time, within the same call. Only good tokens enter, so strangers cannot fill
+//! if every byte is the same and the grounds on which it was found to be good still hold; so an entry
+//! dies with its key, its time or its denylisting, within the same call. Only good tokens enter, so strangers cannot fill
 //! it, and it belongs to one verifier, so two policies never share an entry. Readers take no lock
 //! and, on a hit, allocate nothing.
 
 use std::array;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
 use zeroize::Zeroizing;
 
-use super::keys::Snapshot;
-use super::rules::Window;
+use super::error::Error;
+use super::grounds::Grounds;
 use super::stripes::{STRIPES, stripe_of_thread};
 use super::verified::{Facts, Verified};
 use crate::clock::Timestamp;
-use crate::jose::{Algorithm, Thumbprint, VerifyingKey};
 
 /// Tokens that one verifier found to be good.
 pub(super) struct Seen<C> {
@@ -52,11 +51,19 @@ impl<C> Seen<C> {
         }
     }
 
-    /// Finds `token`, if it is as good at `now` and under these keys as it was when it came in.
+    /// Finds `token`, if `hold` says so of its grounds; if they no longer do, the entry goes. On an
+    /// error it stays: that is about the call, not about the token.
     #[inline]
-    pub(super) fn get(&self, token: &str, keys: &Snapshot, now: Timestamp) -> Option<Verified<C>> {
+    pub(super) fn get(
+        &self,
+        token: &str,
+        now: Timestamp,
+        hold: impl FnOnce(&Grounds) -> Result<bool, Error>,
+    ) -> Result<Option<Verified<C>>, Error> {
         self.sweep_if_due(now);
-        let (set, tag) = self.place(token)?;
+        let Some((set, tag)) = self.place(token) else {
+            return Ok(None);
+        };
         for way in set
             .ways
             .iter()
@@ -65,20 +72,20 @@ impl<C> Seen<C> {
             let held = way.entry.load();
             match held.as_ref() {
                 Some(entry) if entry.token.as_bytes() == token.as_bytes() => {
-                    if !entry.is_good(keys, now) {
+                    if !hold(&entry.grounds)? {
                         self.remove(way, entry);
-                        return None;
+                        return Ok(None);
                     }
                     // Written only if it is clear: the line stays shared among those who read it.
                     if !way.used.load(Ordering::Relaxed) {
                         way.used.store(true, Ordering::Relaxed);
                     }
-                    return Some(entry.hand_out());
+                    return Ok(Some(entry.hand_out()));
                 }
                 _ => {}
             }
         }
-        None
+        Ok(None)
     }
 
     /// Remembers a good token, in the place of one that was not asked for lately.
@@ -166,7 +173,7 @@ impl<C> Seen<C> {
         for _ in 0..if mine { SWEEP_SETS } else { 0 } {
             for way in self.next_set().into_iter().flat_map(|set| &set.ways) {
                 if let Some(entry) = way.entry.load().as_ref()
-                    && entry.window.is_over(now)
+                    && entry.grounds.window.is_over(now)
                 {
                     self.remove(way, entry);
                 }
@@ -236,51 +243,23 @@ struct Way<C> {
     used: AtomicBool,
 }
 
-/// A good token and what it was verified with.
+/// A good token, on what grounds, and what it says.
 pub(super) struct Entry<C> {
     /// Wiped when it goes.
     token: Zeroizing<Box<str>>,
-    window: Window,
-    key: KeyIdentity,
-    /// The generation of keys under which the key was last found.
-    generation: AtomicU64,
+    grounds: Grounds,
     facts: Arc<Facts<C>>,
     stripes: [OnceLock<Arc<Stripe<C>>>; STRIPES],
 }
 
 impl<C> Entry<C> {
-    pub(super) fn new(
-        token: &str,
-        window: Window,
-        key: KeyIdentity,
-        generation: u64,
-        facts: Arc<Facts<C>>,
-    ) -> Self {
+    pub(super) fn new(token: &str, grounds: Grounds, facts: Arc<Facts<C>>) -> Self {
         Self {
             token: Zeroizing::new(token.into()),
-            window,
-            key,
-            generation: AtomicU64::new(generation),
+            grounds,
             facts,
             stripes: array::from_fn(|_| OnceLock::new()),
         }
-    }
-
-    /// Whether it holds at `now` and its key is in force.
-    #[inline]
-    fn is_good(&self, keys: &Snapshot, now: Timestamp) -> bool {
-        self.window.contains(now)
-            && (self.generation.load(Ordering::Relaxed) == keys.generation || self.recheck(keys))
-    }
-
-    /// Keys changed since it was last asked for.
-    #[cold]
-    fn recheck(&self, keys: &Snapshot) -> bool {
-        let found = keys.keys.keys().iter().any(|key| self.key.is(key));
-        if found {
-            self.generation.store(keys.generation, Ordering::Relaxed);
-        }
-        found
     }
 
     #[inline]
@@ -297,33 +276,6 @@ impl<C> Entry<C> {
     /// An estimate of what it takes, in bytes: parsed claims are up to a few times their text.
     fn weight(&self) -> usize {
         size_of::<Self>() + size_of::<Facts<C>>() + 4 * self.token.len()
-    }
-}
-
-/// The key that verified a token. The same kid with other material is another key.
-#[derive(Debug)]
-pub(super) struct KeyIdentity {
-    kid: Option<Box<str>>,
-    algorithm: Algorithm,
-    thumbprint: Thumbprint,
-    issuer: Option<Box<str>>,
-}
-
-impl KeyIdentity {
-    pub(super) fn of(key: &VerifyingKey, algorithm: Algorithm) -> Self {
-        Self {
-            kid: key.kid().map(Into::into),
-            algorithm,
-            thumbprint: key.thumbprint(),
-            issuer: key.issuer().map(Into::into),
-        }
-    }
-
-    fn is(&self, key: &VerifyingKey) -> bool {
-        key.kid() == self.kid.as_deref()
-            && key.issuer() == self.issuer.as_deref()
-            && key.algorithms().contains(self.algorithm)
-            && key.thumbprint() == self.thumbprint
     }
 }
 
@@ -345,10 +297,12 @@ const SWEEP_SETS: usize = MOST_ENTRIES / WAYS / 64;
 
 #[cfg(test)]
 mod tests {
+    use super::super::grounds::SignedBy;
     use super::super::keys::KeyCache;
+    use super::super::rules::Window;
     use super::*;
     use crate::claims::NumericDate;
-    use crate::jose::KeySet;
+    use crate::jose::{Algorithm, KeySet, VerifyingKey};
 
     fn entry(token: &str, until: i64) -> Entry<()> {
         let secret = [7; 32];
@@ -361,13 +315,14 @@ mod tests {
             kid: None,
             exp: NumericDate::from_secs_f64(0.0).unwrap(),
         };
-        Entry::new(
-            token,
-            Window::until(Timestamp::from_secs(until)),
-            KeyIdentity::of(&key, Algorithm::HS256),
-            0,
-            Arc::new(facts),
-        )
+        let keys = KeyCache::fixed(KeySet::default());
+        let grounds = Grounds {
+            window: Window::until(Timestamp::from_secs(until)),
+            binding: None,
+            signed_by: SignedBy::new(0, &keys.load(), &key, Algorithm::HS256),
+            clearance: None,
+        };
+        Entry::new(token, grounds, Arc::new(facts))
     }
 
     fn token(number: usize, len: usize) -> String {
@@ -375,9 +330,9 @@ mod tests {
     }
 
     fn has(seen: &Seen<()>, token: &str, now: i64) -> bool {
-        let keys = KeyCache::fixed(KeySet::default());
-        let found = seen.get(token, &keys.load(), Timestamp::from_secs(now));
-        found.is_some()
+        let now = Timestamp::from_secs(now);
+        let found = seen.get(token, now, |grounds| Ok(grounds.window.contains(now)));
+        found.unwrap().is_some()
     }
 
     fn entries(seen: &Seen<()>) -> impl Iterator<Item = Arc<Entry<()>>> {
@@ -402,6 +357,16 @@ mod tests {
         assert!(!has(&seen, &one[1..], 0));
         assert!(!has(&seen, &format!("x{one}"), 0));
         assert!(!has(&seen, "short", 0));
+    }
+
+    #[test]
+    fn an_error_is_about_the_call() {
+        let seen = Seen::new();
+        let one = token(1, 100);
+        seen.insert(entry(&one, 10));
+        let refused = seen.get(&one, Timestamp::from_secs(0), |_| Err(Error::Unconfirmed));
+        assert_eq!(refused.unwrap_err(), Error::Unconfirmed);
+        assert!(has(&seen, &one, 0));
     }
 
     #[test]

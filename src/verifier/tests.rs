@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::clock::{Now, Timestamp};
-use crate::jose::Algorithm;
 use crate::jose::sign::sign;
+use crate::jose::{Algorithm, VerifyingKey};
 use jsonwebtoken::EncodingKey;
 
 const NOW: i64 = 1_795_570_010;
@@ -198,6 +198,172 @@ fn bells() {
 }
 
 #[test]
+fn bells_ring_only_at_the_source_of_the_issuer() {
+    let (one, other) = (
+        KeyCache::fixed(keys(&[(0, "k")])),
+        KeyCache::fixed(keys(&[(1, "k")])),
+    );
+    let verifier = several(&one, &other, &Hands::new());
+    let rung = |token: &str| {
+        let before = [&one, &other].map(|it| it.health().bells_rung);
+        let _ = verifier.verify(token);
+        let after = [&one, &other].map(|it| it.health().bells_rung);
+        (after[0] - before[0], after[1] - before[1])
+    };
+    let of = |iss: &str, secret, kid| token(secret, kid, json!({ "iss": iss }));
+    assert_eq!(rung(&of("i", 0, "k")), (0, 0));
+    assert_eq!(rung(&of("j", 1, "k")), (0, 0));
+    assert_eq!(rung(&of("i", 0, "other")), (1, 0));
+    assert_eq!(rung(&of("j", 0, "other")), (0, 1));
+    assert_eq!(rung(&of("i", 1, "k")), (1, 0));
+    assert_eq!(rung(&of("j", 0, "k")), (0, 1));
+    assert_eq!(rung(&of("stranger", 2, "k")), (0, 0));
+}
+
+/// Two sources, for `i` and for `j`.
+fn several(one: &KeyCache, other: &KeyCache, clock: &Hands) -> Verifier {
+    let trust = |issuer: &str| Trust::issuer(issuer).audience("a");
+    Verifier::several([(trust("i"), one.clone()), (trust("j"), other.clone())])
+        .algorithms(AlgorithmSet::SYMMETRIC)
+        .clock(Arc::new(clock.clone()))
+}
+
+#[test]
+fn a_denied_token_is_refused_in_the_very_next_call() {
+    let issued = Timestamp::from_secs(NOW - 10);
+    let good = token(
+        0,
+        "k",
+        json!({"jti": "t", "client_id": "c", "iat": NOW - 10}),
+    );
+    for denials in [
+        Denials::new().token("i", "t"),
+        Denials::new().subject("i", "s", issued),
+        Denials::new().client("i", "c", issued),
+        Denials::new().issuer("i", Timestamp::from_secs(NOW - 9)),
+    ] {
+        let list = Denylist::new(Denials::new());
+        let verifier =
+            verifier(&KeyCache::fixed(keys(&[(0, "k")])), &Hands::new()).denylist(list.clone());
+        assert_eq!(outcome(&verifier, &good), "new");
+        assert_eq!(outcome(&verifier, &good), "known");
+        list.replace(denials.clone());
+        assert_eq!(outcome(&verifier, &good), "denied", "{denials:?}");
+        assert_eq!(outcome(&verifier, &good), "denied");
+        // Another list of the same: what was refused is verified anew, what was not stays known.
+        list.replace(Denials::new());
+        assert_eq!(outcome(&verifier, &good), "new");
+        list.replace(Denials::new().token("i", "another").issuer("j", issued));
+        assert_eq!(outcome(&verifier, &good), "known");
+    }
+}
+
+#[test]
+fn a_known_token_was_held_against_the_denylist_once_a_change() {
+    let list = Denylist::new(Denials::new());
+    let verifier =
+        verifier(&KeyCache::fixed(keys(&[(0, "k")])), &Hands::new()).denylist(list.clone());
+    let tokens = ["a", "b", "c"].map(|jti| token(0, "k", json!({ "jti": jti })));
+    let outcomes = || tokens.each_ref().map(|it| outcome(&verifier, it));
+    assert_eq!(outcomes(), ["new"; 3]);
+    assert_eq!(outcomes(), ["known"; 3]);
+    list.replace(Denials::new().token("i", "b"));
+    assert_eq!(outcomes(), ["known", "denied", "known"]);
+    list.replace(Denials::new().token("i", "b").token("i", "c"));
+    assert_eq!(outcomes(), ["known", "denied", "denied"]);
+}
+
+#[test]
+fn a_required_denylist_is_no_verdict_until_it_is_loaded() {
+    let list = Denylist::required();
+    let verifier =
+        verifier(&KeyCache::fixed(keys(&[(0, "k")])), &Hands::new()).denylist(list.clone());
+    let good = token(0, "k", json!({"jti": "t"}));
+    let error = verifier.verify(&good).unwrap_err();
+    assert_eq!(error, Error::DenylistUnavailable);
+    assert!(error.is_unavailable());
+    // What is bad is bad all the same.
+    assert_eq!(
+        outcome(&verifier, &token(1, "k", json!({}))),
+        "bad_signature"
+    );
+    list.replace(Denials::new());
+    assert_eq!(outcome(&verifier, &good), "new");
+    list.replace(Denials::new().token("i", "t"));
+    assert_eq!(outcome(&verifier, &good), "denied");
+}
+
+/// Tokens are denied one after the other while others verify them all the time: once `replace` has
+/// returned nobody is told anything else.
+#[test]
+fn a_denylist_that_changes_all_the_time() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let list = Denylist::new(Denials::new());
+    let verifier =
+        verifier(&KeyCache::fixed(keys(&[(0, "k")])), &Hands::new()).denylist(list.clone());
+    let tokens: Vec<_> = (0..200)
+        .map(|jti| token(0, "k", json!({"jti": jti.to_string()})))
+        .collect();
+    let denied = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while denied.load(Ordering::Acquire) < tokens.len() {
+                    for (place, token) in tokens.iter().enumerate() {
+                        let sure = place < denied.load(Ordering::Acquire);
+                        let found = outcome(&verifier, token);
+                        assert!(!sure || found == "denied", "{place}: {found}");
+                    }
+                }
+            });
+        }
+        for place in 0..tokens.len() {
+            let revoked = (0..=place).map(|jti| jti.to_string());
+            list.replace(revoked.fold(Denials::new(), |denials, jti| denials.token("i", jti)));
+            denied.store(place + 1, Ordering::Release);
+            std::thread::yield_now();
+        }
+    });
+}
+
+#[test]
+fn a_known_token_needs_its_proof_each_time() {
+    let verifier = verifier(&KeyCache::fixed(keys(&[(0, "k")])), &Hands::new());
+    let thumbprint = ring::digest::digest(&ring::digest::SHA256, b"certificate");
+    let thumbprint = base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, thumbprint);
+    let bound = token(0, "k", json!({"cnf": {"x5t#S256": thumbprint}}));
+    let (right, wrong) = (Proof::certificate(b"certificate"), Proof::certificate(b"x"));
+    assert_eq!(outcome(&verifier, &bound), "unconfirmed");
+    assert!(
+        !verifier
+            .verify_with_proof(&bound, &right)
+            .unwrap()
+            .was_known()
+    );
+    assert!(
+        verifier
+            .verify_with_proof(&bound, &right)
+            .unwrap()
+            .was_known()
+    );
+    assert_eq!(outcome(&verifier, &bound), "unconfirmed");
+    assert_eq!(
+        verifier.verify_with_proof(&bound, &wrong).unwrap_err(),
+        Error::Unconfirmed
+    );
+    // A stranger who tries it does not drive it out.
+    assert!(
+        verifier
+            .verify_with_proof(&bound, &right)
+            .unwrap()
+            .was_known()
+    );
+    let plain = token(0, "k", json!({}));
+    assert!(verifier.verify_with_proof(&plain, &wrong).is_ok());
+}
+
+#[test]
 fn a_kid_whose_key_was_skipped_rings_no_bell() {
     let jwk = |kid: &str, members: Value| {
         let k = BASE64_URL_SAFE_NO_PAD.encode(SECRETS[0]);
@@ -250,6 +416,47 @@ mod refreshed {
     }
 
     #[test]
+    fn a_key_that_moves_to_another_source_is_another_key() {
+        let (one, other, clock) = (KeyCache::empty(), KeyCache::empty(), Hands::new());
+        let verifier = several(&one, &other, &clock);
+        replace(&one, &clock, &[(0, "k")]);
+        replace(&other, &clock, &[(1, "l")]);
+        let token = token(0, "k", json!({}));
+        assert_eq!(outcome(&verifier, &token), "new");
+        assert_eq!(outcome(&verifier, &token), "known");
+        replace(&one, &clock, &[(2, "m")]);
+        replace(&other, &clock, &[(0, "k")]);
+        assert_eq!(outcome(&verifier, &token), "unknown_key");
+    }
+
+    #[test]
+    fn a_source_that_fails_is_no_matter_for_another() {
+        let (one, other, clock) = (KeyCache::empty(), KeyCache::empty(), Hands::new());
+        let verifier = several(&one, &other, &clock);
+        let (of_one, of_other) = (token(0, "k", json!({})), token(1, "k", json!({"iss": "j"})));
+        let outcomes = || [&of_one, &of_other].map(|it| outcome(&verifier, it));
+        assert_eq!(outcomes(), ["keys_unavailable"; 2]);
+        replace(&one, &clock, &[(0, "k")]);
+        other.fail();
+        assert_eq!(outcomes(), ["new", "keys_unavailable"]);
+        replace(&other, &clock, &[(1, "k")]);
+        assert_eq!(outcomes(), ["known", "new"]);
+        // One goes stale, and only its tokens with it; so do those that are known.
+        clock.0.lock().unwrap().boot += DAY;
+        replace(&one, &clock, &[(0, "k")]);
+        other.fail();
+        clock.0.lock().unwrap().boot += Duration::from_secs(1);
+        assert_eq!(outcomes(), ["known", "keys_unavailable"]);
+        // An unknown key is no verdict only where the fetches fail.
+        let unknown = |iss: &str| token(2, "x", json!({ "iss": iss }));
+        replace(&other, &clock, &[(1, "k")]);
+        other.fail();
+        assert!(!verifier.verify(&unknown("i")).unwrap_err().is_unavailable());
+        assert!(verifier.verify(&unknown("j")).unwrap_err().is_unavailable());
+        assert_eq!(outcomes(), ["known", "known"]);
+    }
+
+    #[test]
     fn known_tokens_need_recent_keys_as_well() {
         let (cache, clock) = (KeyCache::empty(), Hands::new());
         let verifier = verifier(&cache, &clock);
@@ -294,7 +501,7 @@ mod refreshed {
             .map(|(secret, kid)| (secret, kid, token(secret, kid, json!({}))));
         let (done, checked) = (AtomicBool::new(false), AtomicUsize::new(0));
         std::thread::scope(|scope| {
-            for _ in 0..2 {
+            let readers = [(); 2].map(|()| {
                 scope.spawn(|| {
                     while !done.load(Ordering::Relaxed) {
                         for (secret, kid, token) in &tokens {
@@ -308,10 +515,14 @@ mod refreshed {
                             }
                         }
                     }
-                });
-            }
+                })
+            });
             let mut swaps = 0;
             while checked.load(Ordering::Relaxed) < 20_000 || swaps < 2_000 {
+                // A reader that found something wrong is gone.
+                if readers.iter().any(|it| it.is_finished()) {
+                    break;
+                }
                 swaps += 1;
                 replace(&cache, &clock, SETS[swaps % SETS.len()]);
             }

@@ -11,6 +11,7 @@ mod claims;
 mod token;
 #[path = "../tokens/mod.rs"]
 mod tokens;
+mod trust;
 
 use std::time::Duration;
 

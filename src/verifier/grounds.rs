@@ -1,0 +1,150 @@
+//! On what grounds a token was found to be good, and whether they still hold.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::confirmation::Binding;
+use super::denylist::{Denylist, Marks};
+use super::error::Error;
+use super::keys::Snapshot;
+use super::rules::Window;
+use crate::clock::Timestamp;
+use crate::jose::{Algorithm, Thumbprint, VerifyingKey};
+
+/// All that a verdict rests on and that may change after it.
+#[derive(Debug)]
+pub(super) struct Grounds {
+    pub(super) window: Window,
+    pub(super) binding: Option<Binding>,
+    pub(super) signed_by: SignedBy,
+    /// Where the verifier has a denylist.
+    pub(super) clearance: Option<Clearance>,
+}
+
+impl Grounds {
+    /// Whether its claims still hold, and it is not on `denylist`, which must be the one that it was
+    /// held against at first. The key is another matter.
+    #[inline]
+    pub(super) fn hold(&self, denylist: Option<&Denylist>, now: Timestamp) -> bool {
+        self.window.contains(now) && denylist.is_none_or(|list| self.are_cleared_by(list))
+    }
+
+    #[inline]
+    fn are_cleared_by(&self, denylist: &Denylist) -> bool {
+        let clearance = self.clearance.as_ref();
+        clearance.is_some_and(|clearance| clearance.holds(denylist))
+    }
+}
+
+/// The key that verified a token. The same kid with other material is another key, and so is the
+/// same material in another source.
+#[derive(Debug)]
+pub(super) struct SignedBy {
+    /// Which source of the verifier.
+    pub(super) source: usize,
+    kid: Option<Box<str>>,
+    algorithm: Algorithm,
+    thumbprint: Thumbprint,
+    issuer: Option<Box<str>>,
+    /// The generation of keys under which it was last found.
+    generation: AtomicU64,
+}
+
+impl SignedBy {
+    pub(super) fn new(
+        source: usize,
+        keys: &Snapshot,
+        key: &VerifyingKey,
+        algorithm: Algorithm,
+    ) -> Self {
+        Self {
+            source,
+            kid: key.kid().map(Into::into),
+            algorithm,
+            thumbprint: key.thumbprint(),
+            issuer: key.issuer().map(Into::into),
+            generation: AtomicU64::new(keys.generation),
+        }
+    }
+
+    /// Whether it is among `keys`, which must be of its source.
+    #[inline]
+    pub(super) fn is_in(&self, keys: &Snapshot) -> bool {
+        self.generation.load(Ordering::Relaxed) == keys.generation || self.look_for(keys)
+    }
+
+    /// Keys changed since it was last asked for.
+    #[cold]
+    fn look_for(&self, keys: &Snapshot) -> bool {
+        let found = keys.keys.keys().iter().any(|key| self.is(key));
+        if found {
+            self.generation.store(keys.generation, Ordering::Relaxed);
+        }
+        found
+    }
+
+    fn is(&self, key: &VerifyingKey) -> bool {
+        key.kid() == self.kid.as_deref()
+            && key.issuer() == self.issuer.as_deref()
+            && key.algorithms().contains(self.algorithm)
+            && key.thumbprint() == self.thumbprint
+    }
+}
+
+/// That a token was not on a denylist.
+#[derive(Debug)]
+pub(super) struct Clearance {
+    marks: Marks,
+    /// How often the list had changed by then.
+    changes: AtomicU64,
+}
+
+impl Clearance {
+    /// Holds a token with these marks against `denylist`.
+    pub(super) fn by(denylist: &Denylist, marks: Marks) -> Result<Self, Error> {
+        let changes = denylist.changes();
+        denylist.check(&marks)?;
+        Ok(Self {
+            marks,
+            changes: AtomicU64::new(changes),
+        })
+    }
+
+    #[inline]
+    fn holds(&self, denylist: &Denylist) -> bool {
+        let changes = denylist.changes();
+        self.changes.load(Ordering::Relaxed) == changes || self.renew(denylist, changes)
+    }
+
+    /// The list changed since it was last asked.
+    #[cold]
+    fn renew(&self, denylist: &Denylist, changes: u64) -> bool {
+        let cleared = denylist.check(&self.marks).is_ok();
+        if cleared {
+            self.changes.store(changes, Ordering::Relaxed);
+        }
+        cleared
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::denylist::Denials;
+    use super::super::payload::Payload;
+    use super::*;
+
+    /// It may be asked by many before the token is forgotten.
+    #[test]
+    fn a_clearance_that_is_over_stays_over() {
+        let payload = Payload::read(br#"{"iss":"i","jti":"t"}"#).unwrap();
+        let list = Denylist::new(Denials::new());
+        let clearance = Clearance::by(&list, Marks::of(&payload)).unwrap();
+        assert!(clearance.holds(&list));
+        list.replace(Denials::new().token("i", "t"));
+        assert!(!clearance.holds(&list) && !clearance.holds(&list));
+        list.replace(Denials::new());
+        assert!(clearance.holds(&list));
+        list.replace(Denials::new().token("i", "t"));
+        let refused = Clearance::by(&list, Marks::of(&payload));
+        assert_eq!(refused.unwrap_err(), Error::Denied);
+    }
+}
