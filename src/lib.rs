@@ -58,6 +58,8 @@
 //! | none | the offline verifier, the policy and the JOSE vocabulary |
 //! | `http` (default) | the rotator, the key refresher, and their transport over reqwest without TLS |
 //! | `tls` (default) | rustls on ring for that transport, built lazily, installed nowhere |
+//! | `tower` | a layer that verifies bearer tokens, for axum, hyper and tonic; neither runtime nor HTTP client |
+//! | `axum` | what that layer verified as an extractor of axum 0.8 |
 //! | `aws-lc-rs` | verification on aws-lc-rs instead of ring, with ES512 and ML-DSA on top; it compiles C |
 //! | `testing` | an embedded OAuth service with scripted faults, test clocks and test keys |
 //! | `cli` | the `steadfast` command |

@@ -8,28 +8,8 @@ use std::process::Command;
 #[test]
 fn without_features_there_is_no_runtime_no_http_client_and_no_tls() {
     let tree = normal_tree(&["--no-default-features"]);
-    assert_absent(
-        &tree,
-        &[
-            "async-std",
-            "h2",
-            "http",
-            "hyper",
-            "hyper-util",
-            "isahc",
-            "mio",
-            "native-tls",
-            "reqwest",
-            "rustls",
-            "rustls-platform-verifier",
-            "smol",
-            "socket2",
-            "tokio",
-            "tokio-rustls",
-            "tower",
-            "ureq",
-        ],
-    );
+    assert_absent(&tree, &["http", "tower-service"]);
+    assert_absent(&tree, RUNTIMES_AND_CLIENTS);
     assert!(tree.contains("ring"), "{tree:?}");
 }
 
@@ -41,6 +21,20 @@ fn http_alone_brings_no_tls() {
         &tree,
         &["hyper-rustls", "native-tls", "rustls", "tokio-rustls"],
     );
+}
+
+/// A resource server with a fixed key set needs neither runtime nor client of ours.
+#[test]
+fn the_edge_brings_no_runtime_no_http_client_and_no_tls() {
+    let tower = normal_tree(&["--no-default-features", "--features", "tower"]);
+    assert!(tower.contains("tower-service"), "{tower:?}");
+    assert_absent(&tower, &["axum-core"]);
+    let axum = normal_tree(&["--no-default-features", "--features", "axum"]);
+    assert!(axum.contains("axum-core"), "{axum:?}");
+    assert_absent(&axum, &["axum", "tonic"]);
+    for tree in [tower, axum] {
+        assert_absent(&tree, RUNTIMES_AND_CLIENTS);
+    }
 }
 
 #[test]
@@ -55,6 +49,25 @@ fn ring_is_the_only_crypto_library_unless_aws_lc_is_asked_for() {
     assert!(tree.contains("aws-lc-rs"), "{tree:?}");
     assert_absent(&tree, OTHER_CRYPTO_LIBRARIES);
 }
+
+const RUNTIMES_AND_CLIENTS: &[&str] = &[
+    "async-std",
+    "h2",
+    "hyper",
+    "hyper-util",
+    "isahc",
+    "mio",
+    "native-tls",
+    "reqwest",
+    "rustls",
+    "rustls-platform-verifier",
+    "smol",
+    "socket2",
+    "tokio",
+    "tokio-rustls",
+    "tower",
+    "ureq",
+];
 
 const AWS_LC: &[&str] = &["aws-lc-rs", "aws-lc-sys"];
 

@@ -14,7 +14,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::error::Error;
+use super::error::{Error, ErrorCode};
 
 /// The bearer token in the values of a request's `Authorization` headers (RFC 6750 2.1).
 ///
@@ -94,6 +94,9 @@ pub struct Challenge {
 
 impl Challenge {
     /// The same with a `realm`.
+    ///
+    /// RFC 6750 3 wants at least one parameter in a challenge: state this or
+    /// [`resource_metadata`](Self::resource_metadata).
     #[must_use]
     pub fn realm(self, realm: impl Into<String>) -> Self {
         Self {
@@ -102,7 +105,8 @@ impl Challenge {
         }
     }
 
-    /// The same with the URL of the resource's metadata (RFC 9728).
+    /// The same with the URL of the resource's metadata (RFC 9728 5.1), from which a client learns
+    /// where to get a token.
     #[must_use]
     pub fn resource_metadata(self, url: impl Into<String>) -> Self {
         Self {
@@ -113,12 +117,16 @@ impl Challenge {
 
     /// No token, or a credential for another scheme: 401 and a challenge that names no error.
     pub fn no_token(&self) -> Answer {
-        self.answer(401, &[])
+        self.answer(401, "an access token is needed", &[])
     }
 
     /// A request that cannot be read: 400.
     pub fn invalid_request(&self) -> Answer {
-        self.answer(400, &[("error", "invalid_request")])
+        self.answer(
+            400,
+            "the authorization header cannot be read",
+            &[("error", "invalid_request")],
+        )
     }
 
     /// A token that was refused: 401; or, where nothing can be said about it, 503 and when to try
@@ -127,6 +135,7 @@ impl Challenge {
         if error.is_unavailable() {
             return Answer {
                 status: 503,
+                message: ErrorCode::KeysUnavailable.description(),
                 www_authenticate: None,
                 retry_after: Some(RETRY_AFTER),
             };
@@ -134,16 +143,21 @@ impl Challenge {
         let why = error.code().description();
         self.answer(
             401,
+            why,
             &[("error", "invalid_token"), ("error_description", why)],
         )
     }
 
     /// A good token without the `scope` (space-delimited) that is needed: 403.
     pub fn insufficient_scope(&self, scope: &str) -> Answer {
-        self.answer(403, &[("error", "insufficient_scope"), ("scope", scope)])
+        self.answer(
+            403,
+            "the access token lacks a scope",
+            &[("error", "insufficient_scope"), ("scope", scope)],
+        )
     }
 
-    fn answer(&self, status: u16, parameters: &[(&str, &str)]) -> Answer {
+    fn answer(&self, status: u16, message: &'static str, parameters: &[(&str, &str)]) -> Answer {
         let own = [
             ("realm", self.realm.as_deref()),
             ("resource_metadata", self.resource_metadata.as_deref()),
@@ -161,6 +175,7 @@ impl Challenge {
         };
         Answer {
             status,
+            message,
             www_authenticate: Some(format!("{scheme}{}", parameters.join(", "))),
             retry_after: None,
         }
@@ -186,6 +201,8 @@ fn quoted(text: &str) -> String {
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
+    /// A constant sentence for people, for a body or for `grpc-message`.
+    pub message: &'static str,
     /// Value of the `WWW-Authenticate` header.
     pub www_authenticate: Option<String>,
     /// Value of the `Retry-After` header, whole seconds.
@@ -279,6 +296,8 @@ mod tests {
         });
         assert_eq!(unavailable.status, 503);
         assert_eq!(unavailable.www_authenticate, None);
+        let message = "the access token cannot be verified now";
+        assert_eq!(unavailable.message, message);
         assert_eq!(unavailable.retry_after, Some(Duration::from_secs(30)));
     }
 

@@ -9,7 +9,7 @@ use super::bell::Ring;
 use super::fetch_error::FetchError;
 use super::keys::KeyCache;
 
-/// Stops a [`Refresher`], or waits for it. Clones are the same handle.
+/// Stops a [`Refresher`](super::Refresher), or waits for it. Clones are the same handle.
 #[derive(Clone)]
 pub struct RefresherHandle {
     pub(super) keys: KeyCache,
@@ -17,7 +17,7 @@ pub struct RefresherHandle {
 }
 
 impl RefresherHandle {
-    /// Ends [`Refresher::run`]; a fetch under way is dropped. The keys stay, and age.
+    /// Ends [`Refresher::run`](super::Refresher::run); a fetch under way is dropped. The keys stay, and age.
     pub fn stop(&self) {
         self.shared.stop.notify_one();
     }

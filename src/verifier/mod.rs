@@ -33,6 +33,8 @@ pub mod challenge;
 mod confirmation;
 mod denylist;
 mod error;
+#[cfg(feature = "axum")]
+pub mod extract;
 #[cfg(feature = "http")]
 mod fetch_error;
 #[cfg(feature = "http")]
@@ -43,6 +45,8 @@ mod handle;
 #[cfg(feature = "http")]
 mod key_file;
 mod keys;
+#[cfg(feature = "tower")]
+pub mod layer;
 mod payload;
 #[cfg(feature = "http")]
 mod refresh;
@@ -97,6 +101,8 @@ pub use handle::RefresherHandle;
 #[cfg(feature = "http")]
 pub use key_file::KeyFileError;
 pub use keys::{Health, KeyCache, KeysUnavailable};
+#[cfg(feature = "tower")]
+pub use layer::VerifyLayer;
 #[cfg(feature = "http")]
 pub use refresh::Refresher;
 pub use rules::Profile;

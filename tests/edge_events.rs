@@ -1,0 +1,96 @@
+//! What the layer tells through `tracing`, and to nobody else. One test to a process: whether anyone
+//! listens is remembered process-wide.
+
+#![cfg(feature = "tower")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod tokens;
+
+use std::convert::Infallible;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+
+use http::{Request, Response};
+use serde_json::json;
+use steadfast::verifier::VerifyLayer;
+use tokens::{Issuer, NOW};
+use tower::{Layer, ServiceExt, service_fn};
+use tracing::field::{Field, Visit};
+
+/// Takes down every event, in one line each.
+#[derive(Clone, Default)]
+struct Events(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Events {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target().starts_with("steadfast")
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Line(String);
+        impl Visit for Line {
+            fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+                self.0.push_str(&format!(" {field}={value:?}"));
+            }
+        }
+        let mut line = Line(event.metadata().level().to_string());
+        event.record(&mut line);
+        self.0.lock().unwrap().push(line.0);
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn the_operator_is_told_why() {
+    let issuer = Issuer::new();
+    let events = Events::default();
+    let _listening = tracing::subscriber::set_default(events.clone());
+    let layer = VerifyLayer::new(tokens::verifier(issuer.keys())).require_scope("read");
+    let inner = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(())));
+    for authorization in [
+        None,
+        Some("Bearer".to_owned()),
+        Some(format!(
+            "Bearer {}",
+            issuer.token(json!({"aud": "elsewhere"}))
+        )),
+        Some(format!(
+            "Bearer {}",
+            issuer.token(json!({"exp": NOW - 3600}))
+        )),
+        Some(format!(
+            "Bearer {}",
+            issuer.token(json!({"scope": "secret"}))
+        )),
+        Some(format!("Bearer {}", issuer.token(json!({"scope": "read"})))),
+    ] {
+        let mut request = Request::new(());
+        if let Some(value) = authorization {
+            let value = value.parse().unwrap();
+            request.headers_mut().insert("authorization", value);
+        }
+        layer.layer(inner).oneshot(request).await.unwrap();
+    }
+    let told = std::mem::take(&mut *events.0.lock().unwrap());
+    assert_eq!(
+        told,
+        [
+            "DEBUG message=request refused error=the authorization header is malformed",
+            "DEBUG message=token refused code=wrong_audience error=the token is for another audience; expected is https://orders.example",
+            "DEBUG message=token refused code=expired error=the token expired at 2026-11-25T00:26:50Z, it is 2026-11-25T01:26:50Z, leeway 60 s",
+            "DEBUG message=token without a scope that is required scope=\"read\"",
+        ]
+    );
+}
