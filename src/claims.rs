@@ -349,7 +349,8 @@ impl<'de> Deserialize<'de> for OneOrMany {
     }
 }
 
-/// Seconds since the Unix epoch, whole or fractional (RFC 7519 2), not past the year 9999.
+/// Seconds since the Unix epoch, whole or fractional (RFC 7519 2); not before it, and not past the
+/// year 9999.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct NumericDate(f64);
 
@@ -357,10 +358,10 @@ impl NumericDate {
     /// The last second of the year 9999: what is later was meant as milliseconds, or worse.
     pub const LATEST: f64 = 253_402_300_799.0;
 
-    /// `None` if the number is not finite or not within the year 9999, either way.
+    /// `None` if the number is not finite, below zero or past the year 9999.
     pub fn from_secs_f64(secs: f64) -> Option<Self> {
-        // False for NaN as well.
-        (secs.abs() < Self::LATEST + 1.0).then_some(Self(secs))
+        // False for NaN as well. Negative zero is zero.
+        (0.0..Self::LATEST + 1.0).contains(&secs).then_some(Self(secs))
     }
 
     /// Seconds since the Unix epoch.
@@ -395,7 +396,7 @@ impl Serialize for NumericDate {
 impl<'de> Deserialize<'de> for NumericDate {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         Self::from_secs_f64(f64::deserialize(from)?)
-            .ok_or_else(|| de::Error::custom("not a date within the year 9999"))
+            .ok_or_else(|| de::Error::custom("not a date from 1970 to the year 9999"))
     }
 }
 
@@ -429,6 +430,8 @@ mod tests {
             r#"{"exp":"1"}"#,
             r#"{"exp":1e30}"#,
             r#"{"exp":253402300800}"#,
+            r#"{"exp":-1}"#,
+            r#"{"nbf":-0.5}"#,
             r#"{"iat":true}"#,
             r#"{"scope":[null]}"#,
             r#"{"jti":null}"#,
@@ -465,5 +468,7 @@ mod tests {
         assert_eq!(both.scope, both.scp);
         assert!(NumericDate::from_secs_f64(f64::NAN).is_none());
         assert!(NumericDate::from_secs_f64(f64::INFINITY).is_none());
+        let zero = NumericDate::from_secs_f64(-0.0).unwrap();
+        assert_eq!(serde_json::to_string(&zero).unwrap(), "0");
     }
 }
