@@ -361,7 +361,9 @@ impl NumericDate {
     /// `None` if the number is not finite, below zero or past the year 9999.
     pub fn from_secs_f64(secs: f64) -> Option<Self> {
         // False for NaN as well. Negative zero is zero.
-        (0.0..Self::LATEST + 1.0).contains(&secs).then_some(Self(secs))
+        (0.0..Self::LATEST + 1.0)
+            .contains(&secs)
+            .then_some(Self(secs))
     }
 
     /// Seconds since the Unix epoch.
