@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
+use steadfast::jose::LONGEST_TOKEN;
 
 use tokens::{AUDIENCE, ISSUER, Issuer, NOW, b64, claims, header};
 
@@ -160,6 +161,35 @@ fn lines() {
     assert_eq!(verify("no-lines", &["--lines", "-"], b"").stdout, b"");
     let bytes = verify("lines-bytes", &["--lines"], b"\xff\xfe\n\n");
     assert_eq!(String::from_utf8(bytes.stdout).unwrap().lines().count(), 2);
+}
+
+/// Of a line that is longer than any token the rest is skipped, and the next one is the next token.
+#[test]
+fn long_lines() {
+    let token = Issuer::new().token(json!({}));
+    for (length, code) in [
+        (LONGEST_TOKEN, "opaque"),
+        (LONGEST_TOKEN + 1, "too_large"),
+        (LONGEST_TOKEN + 2, "too_large"),
+        (LONGEST_TOKEN + 3, "too_large"),
+        (4 << 20, "too_large"),
+    ] {
+        for end in ["", "\n"] {
+            let input = format!("{token}\n{}\n{token}{end}", "x".repeat(length));
+            let output = verify("long-lines", &["--lines"], input.as_bytes());
+            let answers = String::from_utf8(output.stdout).unwrap();
+            let codes: Vec<Value> = answers
+                .lines()
+                .map(|line| serde_json::from_str::<Value>(line).unwrap()["error"].take())
+                .collect();
+            assert_eq!(json!(codes), json!([null, code, null]), "{length}");
+        }
+    }
+    let unended = verify("long-end", &["--lines"], "x".repeat(1 << 20).as_bytes());
+    assert_eq!(
+        String::from_utf8(unended.stdout).unwrap().lines().count(),
+        1
+    );
 }
 
 #[test]
@@ -346,6 +376,8 @@ fn usage_and_unreadable_input() {
     let no_set = file("no-set", r#"{"kty":"OKP"}"#);
     let no_key = file("no-key", r#"{"keys":[{"kty":"oct","k":"AAAA"}]}"#);
     let no_json = file("no-json", "<html>");
+    let folder = good.parent().unwrap().to_owned();
+    let endless = if cfg!(unix) { "/dev/zero" } else { "" };
     let good = good.to_str().unwrap();
     let any = ["--any-issuer", "--any-audience"];
     for args in [
@@ -381,6 +413,8 @@ fn usage_and_unreadable_input() {
         vec!["--jwks", no_set.to_str().unwrap(), any[0], any[1], &token],
         vec!["--jwks", no_key.to_str().unwrap(), any[0], any[1], &token],
         vec!["--jwks", no_json.to_str().unwrap(), any[0], any[1], &token],
+        vec!["--jwks", folder.to_str().unwrap(), any[0], any[1], &token],
+        vec!["--jwks", endless, any[0], any[1], &token],
     ] {
         let output = run(["verify"].iter().chain(&args), b"");
         assert_eq!(output.status.code(), Some(2), "{args:?}");

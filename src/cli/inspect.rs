@@ -27,21 +27,24 @@ pub(super) fn run(args: Args) -> ExitCode {
     let token = match token {
         Ok(token) => token,
         Err(why) => {
-            eprintln!("steadfast inspect: {why}");
+            say(&format!("steadfast inspect: {why}"));
             return ExitCode::from(2);
         }
     };
     let Some(decoded) = decode(&token) else {
-        eprintln!("steadfast inspect: this is no JWS in compact form with JSON in it");
+        say("steadfast inspect: this is no JWS in compact form with JSON in it");
         return ExitCode::from(1);
     };
-    eprintln!(
-        "WARNING: NOT VERIFIED. Anyone can have written this; its signature was not checked."
-    );
+    say("WARNING: NOT VERIFIED. Anyone can have written this; its signature was not checked.");
     match writeln!(io::stdout(), "{decoded:#}") {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::from(2),
     }
+}
+
+fn say(what: &str) {
+    // Nobody may be listening.
+    let _ = writeln!(io::stderr(), "{what}");
 }
 
 fn decode(token: &[u8]) -> Option<Value> {

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::verify::read_document;
 use crate::jose::{Algorithm, KeySet, KeySetError, SkippedKey, VerifyingKey};
 use crate::transport::HttpTransport;
 use crate::verifier::{FetchError, KeyCache, Refresher, SourceError};
@@ -73,7 +74,7 @@ pub(super) fn run(args: Args) -> ExitCode {
 
 fn key_set(args: Args) -> Result<KeySet, Trouble> {
     if let Some(path) = &args.source.jwks {
-        let document = std::fs::read(path).map_err(|why| Trouble::usage(path, why))?;
+        let document = read_document(path).map_err(|why| Trouble::usage(path, why))?;
         return KeySet::from_json(&document).map_err(|why| Trouble::File(path.clone(), why));
     }
     tokio::runtime::Builder::new_current_thread()

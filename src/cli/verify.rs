@@ -1,6 +1,7 @@
 //! `steadfast verify`: is this token good?
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, BufRead, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,7 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::clock::{Clock, Now, Timestamp};
-use crate::jose::{Algorithm, AlgorithmSet, KeySet, LONGEST_TOKEN};
+use crate::jose::{Algorithm, AlgorithmSet, KeySet, LONGEST_DOCUMENT, LONGEST_TOKEN};
 use crate::policy::parse_duration;
 use crate::verifier::{self, Error, Trust, Verifier};
 
@@ -80,7 +81,8 @@ pub(super) fn run(args: Args) -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(Trouble::Output) => ExitCode::from(2),
         Err(Trouble::Input(what)) => {
-            eprintln!("steadfast verify: {what}");
+            // Nobody may be listening.
+            let _ = writeln!(io::stderr(), "steadfast verify: {what}");
             ExitCode::from(2)
         }
     }
@@ -118,13 +120,24 @@ fn each_line(judge: &Judge) -> Result<u8, Trouble> {
     let mut lines = io::stdin().lock();
     let mut line = Vec::new();
     loop {
-        line.clear();
-        let read = lines.read_until(b'\n', &mut line);
+        let read = read_line(&mut lines, &mut line);
         if read.map_err(|why| Trouble::input(Path::new("standard input"), why))? == 0 {
             return Ok(0);
         }
         say(&judge.verdict(line.strip_suffix(b"\n").unwrap_or(&line)))?;
     }
+}
+
+/// Reads a line as far as it can matter, and skips the rest: what is longer than any token stays too
+/// long.
+fn read_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
+    line.clear();
+    let enough = LONGEST_TOKEN + 2;
+    let read = from.take(enough as u64).read_until(b'\n', line)?;
+    if read == enough && !line.ends_with(b"\n") {
+        from.skip_until(b'\n')?;
+    }
+    Ok(read)
 }
 
 fn say(verdict: &Verdict) -> Result<(), Trouble> {
@@ -290,12 +303,21 @@ fn parse_time(text: &str) -> Result<Timestamp, &'static str> {
 }
 
 fn read_keys(path: &Path, allow_symmetric: bool) -> Result<KeySet, Trouble> {
-    let document = std::fs::read(path).map_err(|why| Trouble::input(path, why))?;
+    let document = read_document(path).map_err(|why| Trouble::input(path, why))?;
     match allow_symmetric {
         true => KeySet::from_json_with_symmetric(&document),
         false => KeySet::from_json(&document),
     }
     .map_err(|why| Trouble::input(path, why))
+}
+
+/// A key set's text; of one that is too large, as much as tells so.
+pub(super) fn read_document(path: &Path) -> io::Result<Vec<u8>> {
+    let mut document = Vec::new();
+    File::open(path)?
+        .take(LONGEST_DOCUMENT as u64 + 1)
+        .read_to_end(&mut document)?;
+    Ok(document)
 }
 
 /// All that comes, as far as it can matter: what is longer than any token stays too long.

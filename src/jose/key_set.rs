@@ -12,7 +12,7 @@ use super::{
     VerifyingKey, with_scratch,
 };
 
-pub(super) const LONGEST_DOCUMENT: usize = 512 * 1024;
+pub(crate) const LONGEST_DOCUMENT: usize = 512 * 1024;
 const MOST_KEYS: usize = 128;
 const MOST_TRIES: usize = 4;
 

@@ -28,3 +28,5 @@ pub use key::{Thumbprint, VerifyingKey};
 pub use key_set::{Jws, KeySet, NoKey, SkippedKey};
 
 pub(crate) use json::{Anything, Kind, Members, Value, read_object, take_members, walk_object};
+#[cfg(feature = "http")]
+pub(crate) use key_set::LONGEST_DOCUMENT;
