@@ -17,6 +17,8 @@ pub(super) enum Ring<'a> {
     NoKeyForAlgorithm,
     /// The token names no kid, and no key verifies it.
     NoKid,
+    /// There are no keys, or none that are recent enough.
+    NoKeys,
     /// It is no verification: the caller asked for fresh keys.
     #[cfg(feature = "http")]
     OnRequest,

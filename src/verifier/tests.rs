@@ -197,6 +197,19 @@ fn bells() {
     assert_eq!(rung("eyJ.broken"), 0);
 }
 
+/// So that a service that is back is found within the gate, not when the ladder of failures says.
+#[test]
+fn bells_ring_where_there_are_no_keys() {
+    let cache = KeyCache::empty();
+    let verifier = verifier(&cache, &Hands::new());
+    let good = token(0, "k", json!({}));
+    assert_eq!(outcome(&verifier, &good), "keys_unavailable");
+    assert_eq!(cache.health().bells_rung, 1);
+    let stranger = token(0, "k", json!({"iss": "stranger"}));
+    assert_eq!(outcome(&verifier, &stranger), "wrong_issuer");
+    assert_eq!(cache.health().bells_rung, 1);
+}
+
 #[test]
 fn bells_ring_only_at_the_source_of_the_issuer() {
     let (one, other) = (

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::KeysUnavailable;
 use super::bell::Ring;
 use super::fetch_error::{FetchError, SourceError};
 use super::handle::RefresherHandle;
@@ -12,6 +11,7 @@ use super::key_file::KeyFileError;
 use super::keys::KeyCache;
 use super::refresh::Refresher;
 use super::scripted::{Answer, Folder, Script, document, key_set, reply};
+use super::{KeysUnavailable, Trust, Verifier};
 use crate::clock::{Clock, LONGEST_SLEEP};
 use crate::testing::ManualClock;
 use crate::transport::TransportError;
@@ -231,6 +231,24 @@ async fn a_start_without_the_service_recovers_by_itself() {
     assert!(fetches[0] <= 2 && fetches[1] <= 5, "{fetches:?}");
     story.script.put(KEYS, reply(200, key_set("a")));
     assert_eq!(story.quiet(80).await.len(), 1);
+    assert_eq!(story.usable(), Ok(()));
+}
+
+#[tokio::test]
+async fn without_keys_a_request_brings_the_next_fetch_within_the_gate() {
+    let story = Story::begin(DOWN).await;
+    let trust = Trust::issuer("i").audience("a");
+    let verifier: Verifier =
+        Verifier::new(trust, story.keys.clone()).clock(Arc::new(story.clock.clone()));
+    story.quiet(3600).await;
+    // By now, if nobody asks, it tries every 5 min.
+    while story.quiet(1).await.is_empty() {}
+    story.script.put(KEYS, reply(200, key_set("a")));
+    assert_eq!(story.quiet(25).await.len(), 0);
+    // `{"alg":"EdDSA"}` and `{"iss":"i"}`.
+    let token = "eyJhbGciOiJFZERTQSJ9.eyJpc3MiOiJpIn0.AAAA";
+    assert!(verifier.verify(token).unwrap_err().is_unavailable());
+    assert_eq!(story.quiet(5).await.len(), 1);
     assert_eq!(story.usable(), Ok(()));
 }
 

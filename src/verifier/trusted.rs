@@ -66,7 +66,8 @@ pub(super) struct Trusted {
 }
 
 impl Trusted {
-    /// One view of its keys, if a verification at `now` may rely on them.
+    /// One view of its keys, if a verification at `now` may rely on them; else it rings, so that a
+    /// service that is back is found within the gate, however long it was down.
     #[inline]
     pub(super) fn load(
         &self,
@@ -74,7 +75,10 @@ impl Trusted {
         clock: &dyn Clock,
     ) -> Result<Guard<Arc<Snapshot>>, Error> {
         let keys = self.keys.load_usable(now, || clock.boot());
-        keys.map_err(Error::KeysUnavailable)
+        keys.map_err(|why| {
+            self.keys.ring(Ring::NoKeys);
+            Error::KeysUnavailable(why)
+        })
     }
 
     /// The keys that may have signed, by kid and algorithm. A key that names an issuer signs for no
