@@ -16,9 +16,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jsonwebtoken::errors::Error;
 use jsonwebtoken::jwk::{EllipticCurve, Jwk};
-use jsonwebtoken::{
-    DecodingKey, EncodingKey, Header, TokenData, Validation, get_current_timestamp,
-};
+use jsonwebtoken::{DecodingKey, EncodingKey, TokenData, Validation, get_current_timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
@@ -132,11 +130,7 @@ fn good_tokens_of_every_algorithm() {
             let ours = WORLD.verifier.verify(&token).unwrap().token_data().unwrap();
             let theirs = WORLD.theirs(key, &token).unwrap();
             assert_eq!(ours.claims.iss.as_deref(), theirs.claims["iss"].as_str());
-            let without_typ = Header {
-                typ: None,
-                ..theirs.header
-            };
-            assert_eq!(ours.header, without_typ);
+            assert_eq!(ours.header, theirs.header);
         }
     }
 }
@@ -202,8 +196,8 @@ fn claims() -> impl Strategy<Value = Value> {
         3 => Just(None),
         3 => (-4000..0_i64).prop_map(|it| Some(time(&it.to_string()))),
         1 => (-4000.0..4000.0_f64).prop_map(|it| Some(time(&it.to_string()))),
-        1 => prop_oneof![Just(json!(-1)), Just(json!(0)), Just(json!(1.5)), Just(json!(-0.0))]
-            .prop_map(Some),
+        1 => prop_oneof![Just(-1.0), Just(0.0), Just(1.5), Just(-0.0)]
+            .prop_map(|it| Some(number(it))),
     ];
     let odd = || {
         prop_oneof![
@@ -260,7 +254,18 @@ fn time(seconds: &str) -> Value {
     if seconds.fract() == 0.0 {
         json!(now as i64 + seconds as i64)
     } else {
-        json!(now as f64 + seconds)
+        number(now as f64 + seconds)
+    }
+}
+
+/// As it is; or whole, where some crate switched on serde_json's `arbitrary_precision`: jsonwebtoken
+/// then reads no fractions.
+fn number(seconds: f64) -> Value {
+    let digits = serde_json::from_str::<Value>("1.00").unwrap();
+    match digits.to_string().as_str() {
+        #[expect(clippy::cast_possible_truncation)]
+        "1.00" => json!(seconds as i64),
+        _ => json!(seconds),
     }
 }
 

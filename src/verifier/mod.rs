@@ -231,6 +231,7 @@ impl<C> Verifier<C> {
             registered: OnceLock::new(),
             algorithm: header.algorithm,
             kid: header.kid.as_deref().map(Into::into),
+            typ: header.typ.as_deref().map(Into::into),
             exp: *payload.exp.required("exp")?,
         }))
     }

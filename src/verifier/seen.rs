@@ -313,6 +313,7 @@ mod tests {
             registered: OnceLock::new(),
             algorithm: Algorithm::HS256,
             kid: None,
+            typ: None,
             exp: NumericDate::from_secs_f64(0.0).unwrap(),
         };
         let keys = KeyCache::fixed(KeySet::default());

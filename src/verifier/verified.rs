@@ -85,7 +85,7 @@ impl<C: 'static> Verified<C> {
 
 impl<C: Clone> Verified<C> {
     /// What jsonwebtoken's `decode` gives, for code that takes that: the claims, and a header with
-    /// `alg` and `kid`. Whatever else the token's header said is not kept.
+    /// `alg`, `kid` and `typ`. Whatever else the token's header said is not kept.
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ impl<C: Clone> Verified<C> {
         let header = Header {
             algorithm: self.algorithm(),
             kid: self.key_id().map(Cow::Borrowed),
-            typ: None,
+            typ: self.facts().typ.as_deref().map(Cow::Borrowed),
         };
         Ok(jsonwebtoken::TokenData {
             header: (&header).try_into()?,
@@ -131,6 +131,7 @@ pub(super) struct Facts<C> {
     pub(super) registered: OnceLock<Claims>,
     pub(super) algorithm: Algorithm,
     pub(super) kid: Option<Box<str>>,
+    pub(super) typ: Option<Box<str>>,
     pub(super) exp: NumericDate,
 }
 
