@@ -11,8 +11,9 @@
 //!
 //! [`Verifier::verify`](verifier::Verifier::verify) is synchronous. It takes no lock, does no I/O and
 //! never calls the OAuth service: not when keys are old, not when a key id is unknown, not ever. A
-//! separate task, `Refresher`, feeds it keys. With `default-features = false`
-//! there is neither a runtime nor an HTTP client in the tree.
+//! separate task, `Refresher`, feeds it keys; with a key file, which `steadfast keys` writes as well, a
+//! server verifies at once when it starts during an outage. With `default-features = false` there is
+//! neither a runtime nor an HTTP client in the tree.
 //!
 //! # A resource server
 //!

@@ -13,11 +13,11 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::source::{Found, LARGEST_DOCUMENT};
+use super::fetched::{Found, SourceName};
 use super::watched::on_disk;
 use crate::clock::Timestamp;
 use crate::disk;
-use crate::jose::KeySet;
+use crate::jose::{KeySet, LONGEST_DOCUMENT};
 
 /// The key file of one source, as its refresher uses it.
 pub(super) struct KeyFile {
@@ -69,14 +69,6 @@ struct Place {
     source: SourceName,
 }
 
-/// What a key file is bound to: keys of one source are nothing to another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum SourceName {
-    Issuer(String),
-    JwksUri(String),
-}
-
 /// What a key file holds.
 pub(super) struct Kept {
     pub(super) keys: KeySet,
@@ -92,7 +84,7 @@ impl Place {
             return Ok(None);
         };
         let mut document = Vec::new();
-        file.take(LARGEST_DOCUMENT as u64 + 1)
+        file.take(LONGEST_DOCUMENT as u64 + 1)
             .read_to_end(&mut document)
             .map_err(|error| KeyFileError::Unreadable(error.kind()))?;
         let keys = KeySet::from_json(&document).map_err(|_| KeyFileError::Damaged)?;
@@ -134,7 +126,7 @@ impl Place {
             },
         })
         .map_err(|_| KeyFileError::Damaged)?;
-        if text.len() > LARGEST_DOCUMENT {
+        if text.len() > LONGEST_DOCUMENT {
             return Err(KeyFileError::TooLarge);
         }
         self.write(&text)
@@ -207,10 +199,10 @@ struct Set<'a> {
 }
 
 /// One of `keys`, as it stands, so that a key that was skipped stays skipped for the same reason; but
-/// private members lose their values.
+/// private members lose their values, and so does what is no object.
 enum Entry<'a> {
     Object(Vec<(String, &'a RawValue)>),
-    Other(&'a RawValue),
+    Other,
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Entry<'a> {
@@ -218,7 +210,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entry<'a> {
         let text = <&RawValue>::deserialize(deserializer)?;
         Ok(match serde_json::from_str(text.get()) {
             Ok(Pairs(pairs)) => Self::Object(pairs),
-            Err(_) => Self::Other(text),
+            Err(_) => Self::Other,
         })
     }
 }
@@ -230,7 +222,7 @@ impl Serialize for Entry<'_> {
                 let is_private = PRIVATE.contains(&name.as_str());
                 (name, (!is_private).then_some(value))
             })),
-            Self::Other(text) => text.serialize(serializer),
+            Self::Other => serializer.serialize_unit(),
         }
     }
 }
@@ -406,7 +398,7 @@ mod tests {
             fs::write(&place.path, &whole[..cut]).unwrap();
             misses(&place, KeyFileError::Damaged);
         }
-        let long = [&whole[..], &vec![b' '; LARGEST_DOCUMENT]].concat();
+        let long = [&whole[..], &vec![b' '; LONGEST_DOCUMENT]].concat();
         for other in [key_set("a").into_bytes(), b"{}".to_vec(), long] {
             fs::write(&place.path, other).unwrap();
             misses(&place, KeyFileError::Damaged);
@@ -423,7 +415,7 @@ mod tests {
             r#"{{"keys":[{{"kty":"oct","kid":"s","k":"{secret}"}},
                 {{"kty":"OKP","crv":"Ed25519","kid":"a","x":"{x}","d":"{secret}","d":1}},
                 {{"kty":"OKP","crv":"Ed25519","kid":"b","x":"{x}","d":"{secret}"}},
-                null]}}"#
+                null,[{{"d":"{secret}"}}]]}}"#
         );
         let fetched = KeySet::from_json(document.as_bytes()).unwrap();
         save(&place, &document).unwrap();
@@ -438,6 +430,7 @@ mod tests {
             [
                 KeyError::Symmetric,
                 KeyError::RepeatedMember,
+                KeyError::NotAnObject,
                 KeyError::NotAnObject
             ]
         );
@@ -457,7 +450,7 @@ mod tests {
         let folder = Folder::new("key-file-cap");
         let place = place(&folder);
         save(&place, &key_set("a")).unwrap();
-        let padding = "x".repeat(LARGEST_DOCUMENT - key_set("b").len() - 10);
+        let padding = "x".repeat(LONGEST_DOCUMENT - key_set("b").len() - 10);
         let large = key_set("b").replacen(r#""kty""#, &format!(r#""z":"{padding}","kty""#), 1);
         assert!(KeySet::from_json(large.as_bytes()).is_ok());
         assert_eq!(save(&place, &large), Err(KeyFileError::TooLarge));

@@ -38,6 +38,8 @@ pub mod extract;
 #[cfg(feature = "http")]
 mod fetch_error;
 #[cfg(feature = "http")]
+mod fetched;
+#[cfg(feature = "http")]
 mod grace;
 mod grounds;
 #[cfg(feature = "http")]

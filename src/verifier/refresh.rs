@@ -11,12 +11,13 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 
 use super::fetch_error::{FetchError, SourceError};
+use super::fetched::Fetched;
 use super::grace::Grace;
 use super::handle::{RefresherHandle, Shared};
 use super::key_file::{Kept, KeyFile, KeyFileError};
 use super::keys::{Health, KeyCache, KeysUnavailable, MAX_STALE, Progress};
 use super::schedule::{Action, Outcome, Schedule};
-use super::source::{Fetched, Source};
+use super::source::Source;
 use crate::clock::{Clock, LONGEST_SLEEP, Now, SystemClock};
 use crate::jose::KeySet;
 use crate::transport::{HttpTransport, Transport};

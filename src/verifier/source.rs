@@ -8,14 +8,14 @@ use http::header::{
     ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH,
 };
 use http::{Request, Response, StatusCode};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use url::Url;
 
 use super::fetch_error::{FetchError, SourceError};
-use super::key_file::SourceName;
+use super::fetched::{Fetched, Found, SourceName};
 use super::watched::{WatchedFile, read};
 use crate::clock::Now;
-use crate::jose::KeySet;
+use crate::jose::{KeySet, LONGEST_DOCUMENT};
 use crate::transport::{
     Endpoint, EndpointError, REQUEST_DEADLINE, Transport, TransportError, freshness,
 };
@@ -50,23 +50,6 @@ struct Discovered {
     url: Endpoint,
     /// The boot time at which it did; `None` if that was another process.
     at: Option<Duration>,
-}
-
-/// A fetch that succeeded.
-pub(super) struct Fetched {
-    /// The keys, and the document that they are from; `None` if those in hand are still the right
-    /// ones.
-    pub(super) keys: Option<(KeySet, Vec<u8>)>,
-    /// How long the answer says that it stays fresh.
-    pub(super) fresh_for: Option<Duration>,
-}
-
-/// Where the last good key set was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Found {
-    url: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    etag: Option<String>,
 }
 
 impl Source {
@@ -308,10 +291,10 @@ impl Source {
             headers.insert(IF_NONE_MATCH, etag.clone());
         }
         // A transport that is not ours may have no deadline.
-        let answer = transport.send(url, request, LARGEST_DOCUMENT);
+        let answer = transport.send(url, request, LONGEST_DOCUMENT);
         match tokio::time::timeout(REQUEST_DEADLINE, answer).await {
             Err(_) => Err(TransportError::Timeout.into()),
-            Ok(Ok(answer)) if answer.body().len() > LARGEST_DOCUMENT => {
+            Ok(Ok(answer)) if answer.body().len() > LONGEST_DOCUMENT => {
                 Err(TransportError::TooLarge.into())
             }
             Ok(answer) => Ok(answer?),
@@ -390,8 +373,6 @@ struct Document {
 
 /// How often discovery is read again: 24 h.
 const DISCOVERY_EVERY: Duration = Duration::from_secs(24 * 3600);
-/// No key set and no discovery document is larger: 512 KiB.
-pub(super) const LARGEST_DOCUMENT: usize = 512 * 1024;
 /// No bearer token is longer: 64 KiB.
 const LARGEST_BEARER: usize = 64 * 1024;
 const MEDIA_TYPES: &str = "application/jwk-set+json, application/json";
@@ -697,7 +678,7 @@ mod tests {
             let error = source.fetch(&script, at(0)).await.err().unwrap();
             assert!(matches!(error, FetchError::KeySet(_)), "{error:?}");
         }
-        let too_large = format!("{}{}", key_set("a"), " ".repeat(LARGEST_DOCUMENT));
+        let too_large = format!("{}{}", key_set("a"), " ".repeat(LONGEST_DOCUMENT));
         for (answer, expected) in [
             (reply(200, too_large), TransportError::TooLarge.into()),
             (reply(500, key_set("a")), FetchError::Status(500)),

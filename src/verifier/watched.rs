@@ -6,9 +6,9 @@ use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::fetch_error::FetchError;
-use super::source::{Fetched, LARGEST_DOCUMENT};
+use super::fetched::Fetched;
 use crate::disk;
-use crate::jose::KeySet;
+use crate::jose::{KeySet, LONGEST_DOCUMENT};
 use crate::transport::REQUEST_DEADLINE;
 
 /// The file, and what was good in it last.
@@ -26,7 +26,7 @@ impl WatchedFile {
     }
 
     pub(super) async fn fetch(&mut self) -> Result<Fetched, FetchError> {
-        let document = read(&self.path, LARGEST_DOCUMENT)
+        let document = read(&self.path, LONGEST_DOCUMENT)
             .await
             .map_err(|error| FetchError::File(error.kind()))?;
         let is_same = self.last.as_ref() == Some(&document);
