@@ -9,54 +9,22 @@
     clippy::indexing_slicing
 )]
 
+mod listening;
 mod tokens;
 
 use std::convert::Infallible;
-use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
 
 use http::{Request, Response};
+use listening::Events;
 use serde_json::json;
 use steadfast::verifier::VerifyLayer;
 use tokens::{Issuer, NOW};
 use tower::{Layer, ServiceExt, service_fn};
-use tracing::field::{Field, Visit};
-
-/// Takes down every event, in one line each.
-#[derive(Clone, Default)]
-struct Events(Arc<Mutex<Vec<String>>>);
-
-impl tracing::Subscriber for Events {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target().starts_with("steadfast")
-    }
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        struct Line(String);
-        impl Visit for Line {
-            fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-                self.0.push_str(&format!(" {field}={value:?}"));
-            }
-        }
-        let mut line = Line(event.metadata().level().to_string());
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn enter(&self, _: &tracing::span::Id) {}
-    fn exit(&self, _: &tracing::span::Id) {}
-}
 
 #[tokio::test]
 async fn the_operator_is_told_why() {
     let issuer = Issuer::new();
-    let events = Events::default();
-    let _listening = tracing::subscriber::set_default(events.clone());
+    let (events, _listening) = Events::listen();
     let layer = VerifyLayer::new(tokens::verifier(issuer.keys())).require_scope("read");
     let inner = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(())));
     for authorization in [
@@ -83,7 +51,7 @@ async fn the_operator_is_told_why() {
         }
         layer.layer(inner).oneshot(request).await.unwrap();
     }
-    let told = std::mem::take(&mut *events.0.lock().unwrap());
+    let told = events.take();
     assert_eq!(
         told,
         [

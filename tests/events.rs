@@ -9,11 +9,13 @@
     clippy::indexing_slicing
 )]
 
-use std::fmt::Debug;
+mod listening;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use listening::Events;
 use steadfast::policy::IssuancePolicy;
 use steadfast::rotator::{ClientCredentials, Rotator};
 use steadfast::testing::ManualClock;
@@ -49,44 +51,9 @@ async fn settle() {
     }
 }
 
-/// Takes down every event, in one line each.
-#[derive(Clone, Default)]
-struct Events(Arc<Mutex<Vec<String>>>);
-
-impl tracing::Subscriber for Events {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target().starts_with("steadfast")
-    }
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        struct Line(String);
-        impl tracing::field::Visit for Line {
-            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn Debug) {
-                self.0.push_str(&format!(" {field}={value:?}"));
-            }
-        }
-        let mut line = Line(event.metadata().level().to_string());
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
 #[tokio::test]
 async fn events_tell_each_change_once() {
-    let events = Events::default();
-    let _listening = tracing::subscriber::set_default(events.clone());
+    let (events, _listening) = Events::listen();
     let (service, clock) = (Service::default(), ManualClock::default());
     let grant = ClientCredentials::new("https://login.example/token", "orders", "s3cret").unwrap();
     let policy = IssuancePolicy::default().with_retries(0).unwrap();
@@ -94,7 +61,7 @@ async fn events_tell_each_change_once() {
         .transport(service.clone())
         .clock(Arc::new(clock.clone()));
     let told = |expected: &[&str]| {
-        let told = std::mem::take(&mut *events.0.lock().unwrap());
+        let told = events.take();
         let matches = |(told, expected): (&String, &&str)| told.contains(*expected);
         assert_eq!(told.len(), expected.len(), "{told:?}");
         assert!(told.iter().zip(expected).all(matches), "{told:?}");

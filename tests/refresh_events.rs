@@ -8,9 +8,11 @@
     clippy::indexing_slicing
 )]
 
-use std::fmt::Debug;
+mod listening;
+
 use std::sync::{Arc, Mutex};
 
+use listening::Events;
 use steadfast::testing::ManualClock;
 use steadfast::transport::{Endpoint, Sending, Transport, TransportError};
 use steadfast::verifier::{KeyCache, Refresher};
@@ -29,49 +31,13 @@ impl Transport for Service {
     }
 }
 
-/// Takes down every event, in one line each.
-#[derive(Clone, Default)]
-struct Events(Arc<Mutex<Vec<String>>>);
-
-impl tracing::Subscriber for Events {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target().starts_with("steadfast")
-    }
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        struct Line(String);
-        impl tracing::field::Visit for Line {
-            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn Debug) {
-                self.0.push_str(&format!(" {field}={value:?}"));
-            }
-        }
-        let mut line = Line(event.metadata().level().to_string());
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
-impl Events {
-    #[track_caller]
-    fn told(&self, expected: &[&[&str]]) {
-        let told = std::mem::take(&mut *self.0.lock().unwrap());
-        assert_eq!(told.len(), expected.len(), "{told:?}");
-        for (line, parts) in told.iter().zip(expected) {
-            assert!(parts.iter().all(|part| line.contains(part)), "{line}");
-            assert!(!line.contains("s3cret"), "{line}");
-        }
+#[track_caller]
+fn told(events: &Events, expected: &[&[&str]]) {
+    let told = events.take();
+    assert_eq!(told.len(), expected.len(), "{told:?}");
+    for (line, parts) in told.iter().zip(expected) {
+        assert!(parts.iter().all(|part| line.contains(part)), "{line}");
+        assert!(!line.contains("s3cret"), "{line}");
     }
 }
 
@@ -81,8 +47,7 @@ const SET: &str = r#"{"keys":[
 
 #[tokio::test]
 async fn events_tell_what_came_of_each_fetch() {
-    let events = Events::default();
-    let _listening = tracing::subscriber::set_default(events.clone());
+    let (events, _listening) = Events::listen();
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("refresh-events");
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
@@ -104,50 +69,56 @@ async fn events_tell_what_came_of_each_fetch() {
     };
     let (task, handle) = begin();
     handle.ready().await.unwrap();
-    events.told(&[
+    told(
+        &events,
         &[
-            "WARN",
-            "keys.example",
-            "no use of the key file",
-            "the key file is damaged",
+            &[
+                "WARN",
+                "keys.example",
+                "no use of the key file",
+                "the key file is damaged",
+            ],
+            &[
+                "INFO",
+                "key skipped",
+                "index=1",
+                "a symmetric key is not taken from here",
+            ],
+            &[
+                "DEBUG",
+                "keys fetched",
+                "generation=1",
+                "usable_keys=1",
+                "bells_rung=0",
+            ],
         ],
-        &[
-            "INFO",
-            "key skipped",
-            "index=1",
-            "a symmetric key is not taken from here",
-        ],
-        &[
-            "DEBUG",
-            "keys fetched",
-            "generation=1",
-            "usable_keys=1",
-            "bells_rung=0",
-        ],
-    ]);
+    );
     handle.stop();
     task.await.unwrap();
     *service.0.lock().unwrap() = None;
     let (_task, handle) = begin();
     handle.refresh().await.unwrap_err();
-    events.told(&[
+    told(
+        &events,
         &[
-            "INFO",
-            "keys restored from the key file",
-            "keys.example",
-            "age_s=0",
+            &[
+                "INFO",
+                "keys restored from the key file",
+                "keys.example",
+                "age_s=0",
+            ],
+            &[
+                "WARN",
+                "keys not fetched",
+                "error=no connection",
+                "failures=1",
+                "generation=1",
+                "age_s=0",
+                "stale_serves=0",
+                "bells_rung=1",
+                "bells_held=",
+                "next_s=",
+            ],
         ],
-        &[
-            "WARN",
-            "keys not fetched",
-            "error=no connection",
-            "failures=1",
-            "generation=1",
-            "age_s=0",
-            "stale_serves=0",
-            "bells_rung=1",
-            "bells_held=",
-            "next_s=",
-        ],
-    ]);
+    );
 }
