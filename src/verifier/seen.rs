@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use super::error::Error;
 use super::grounds::Grounds;
 use super::stripes::{STRIPES, stripe_of_thread};
-use super::verified::{Facts, Verified};
+use super::verified::{Facts, Stripe, Verified};
 use crate::clock::Timestamp;
 
 /// Tokens that one verifier found to be good.
@@ -278,11 +278,6 @@ impl<C> Entry<C> {
         size_of::<Self>() + size_of::<Facts<C>>() + 4 * self.token.len()
     }
 }
-
-/// A handle of its own for each of a few threads, on a line of its own: clones of one `Arc` would
-/// make all threads that verify the same token fight over one count.
-#[repr(align(64))]
-pub(super) struct Stripe<C>(pub(super) Arc<Facts<C>>);
 
 /// How many tokens a verifier remembers.
 pub(super) const MOST_ENTRIES: usize = 4096;
