@@ -1,54 +1,52 @@
-//! What a call costs while the token is fresh (`fresh`), and how much of that is the reading of both
-//! clocks (`clock`).
+//! What a call costs while the token is fresh.
+//!
+//! | id | what |
+//! |---|---|
+//! | `token` | a call of `Rotator::token` on the system's clocks |
+//! | `token/2-threads` | the same on two threads at once: for each call of one of them |
+//! | `clock` | how much of that is the reading of both clocks |
+//!
+//! `cargo bench --features testing --bench rotate`; with `-- --test` each runs once.
 
 #![allow(
     missing_docs,
+    clippy::disallowed_methods,
     clippy::unwrap_used,
-    reason = "a macro writes the group; a bench may panic"
+    reason = "a macro writes the group; a bench may panic, and takes time"
 )]
 
-use std::future::Future;
 use std::hint::black_box;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Instant;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use steadfast::clock::{Clock, SystemClock};
-use steadfast::policy::IssuancePolicy;
-use steadfast::rotator::{ClientCredentials, Rotator};
-use steadfast::transport::{Endpoint, Sending, Transport};
 
-/// Grants a token of 12 h.
-struct Granting;
+mod material;
 
-impl Transport for Granting {
-    fn send<'a>(&'a self, _: &'a Endpoint, _: http::Request<Vec<u8>>, _: usize) -> Sending<'a> {
-        let body =
-            br#"{"access_token":"0123456789abcdef","token_type":"bearer","expires_in":43200}"#;
-        Box::pin(async { Ok(http::Response::new(body.to_vec())) })
-    }
-}
-
-fn holding() -> Rotator {
-    let grant = ClientCredentials::new("https://login.example/token", "orders", "s3cret").unwrap();
-    let rotator = Rotator::new(grant, IssuancePolicy::default()).transport(Granting);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(rotator.token()).unwrap();
-    rotator
-}
+use material::{ready, rotator};
 
 fn rotate(criterion: &mut Criterion) {
-    let rotator = holding();
-    criterion.bench_function("fresh", |bencher| {
-        bencher.iter(|| {
-            let call = pin!(rotator.token());
-            match call.poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(token) => token.unwrap(),
-                Poll::Pending => unreachable!("a fresh token is there"),
-            }
+    let rotator = rotator(Arc::new(SystemClock));
+    criterion.bench_function("token", |bencher| {
+        bencher.iter(|| ready(rotator.token()).unwrap());
+    });
+    criterion.bench_function("token/2-threads", |bencher| {
+        bencher.iter_custom(|count| {
+            let start = Barrier::new(2);
+            let one = || {
+                start.wait();
+                let since = Instant::now();
+                for _ in 0..count {
+                    drop(black_box(ready(rotator.token()).unwrap()));
+                }
+                since.elapsed()
+            };
+            thread::scope(|scope| {
+                let other = scope.spawn(one);
+                one().max(other.join().unwrap())
+            })
         });
     });
     criterion.bench_function("clock", |bencher| {

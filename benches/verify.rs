@@ -1,4 +1,4 @@
-//! What a verification costs, beside the bare signature check and beside peers.
+//! What a verification costs, beside the bare signature check and beside jsonwebtoken.
 //!
 //! All ids of one `ALG` verify the same token of about 800 bytes with nine claims, read into typed
 //! claims, with the same checks configured: `iss`, `aud`, `exp`, `nbf`.
@@ -6,121 +6,137 @@
 //! | id | what |
 //! |---|---|
 //! | `known/ALG` | a token that is in the token cache |
+//! | `known/several` | the same among three sources, with a denylist |
+//! | `known/held-100` | the same while a hundred results are held |
+//! | `known/2-threads` | the same on two threads at once: for each call of one of them |
+//! | `known/2-threads-held-100` | both |
+//! | `known/under-swaps` | the same while another thread swaps the key set a thousand times a second |
+//! | `known/layer` | the same through the tower layer, request and answer included |
 //! | `first/ALG` | a token that is verified anew, token cache off |
-//! | `fill/ALG` | a token that is verified anew and put into an empty token cache |
-//! | `raw/ring/ALG` | the signature check alone, with a key that was decoded before |
-//! | `peer/jsonwebtoken9/ALG` | jsonwebtoken 9, which runs on ring |
-//! | `peer/jsonwebtoken11/ALG` | jsonwebtoken 11 on this crate's provider on ring, which is installed in this process for that: its own backends are compared in another place |
-//! | `wall` | one reading of the system's wall clock |
+//! | `first/ALG/custom` | the same, read into a claims type of the caller |
+//! | `fill/ALG` | a token that is verified anew and put into the token cache |
+//! | `refuse/REASON` | a token that needs no signature to be refused, beside known ones |
+//! | `raw/ALG` | the signature check alone, with a key that was decoded before |
+//! | `jsonwebtoken9/ALG` | jsonwebtoken 9, which runs on ring |
+//! | `jsonwebtoken11/ALG` | jsonwebtoken 11 on this crate's provider on ring, which is installed in this process for that; its own backends need a process each, and have it in `benches/peers` |
+//! | `wall-clock` | one reading of the system's wall clock |
 //!
-//! `cargo bench --features testing --bench verify`; with `-- --test` each runs once.
-#![allow(missing_docs, clippy::unwrap_used)]
+//! `cargo bench --features testing,tower --bench verify`; with `-- --test` each runs once. What
+//! criterion has no shape for, `benches/spread.rs` prints.
+#![allow(
+    missing_docs,
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a macro writes the groups; a bench may panic, and takes time"
+)]
 
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
-use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use criterion::{Criterion, criterion_group, criterion_main};
 use steadfast::clock::{Clock, SystemClock};
-use steadfast::jose::{Algorithm, AlgorithmSet, KeySet, Unverified, VerifyingKey};
+use steadfast::jose::{Algorithm, Unverified, VerifyingKey};
 use steadfast::testing::TestKey;
-use steadfast::verifier::{Trust, Verifier};
 
-const ISSUER: &str = "https://login.example";
-const AUDIENCE: &str = "https://orders.example";
-const ALGORITHMS: [Algorithm; 6] = [
-    Algorithm::RS256,
-    Algorithm::PS256,
-    Algorithm::ES256,
-    Algorithm::ES384,
-    Algorithm::EdDSA,
-    Algorithm::HS256,
-];
+mod material;
 
-/// What a user of the peers would write down.
-#[derive(Serialize, Deserialize)]
-struct NineClaims {
-    iss: String,
-    sub: String,
-    aud: String,
-    exp: u64,
-    nbf: u64,
-    iat: u64,
-    jti: String,
-    client_id: String,
-    scope: String,
-}
+use material::{
+    ALGORITHMS, AUDIENCE, ISSUER, NineClaims, among_several, claims, keys, on_threads, refused,
+    token, token_of, under_swaps, verifier,
+};
 
-/// A token of `len` bytes, or a few less.
-fn token(key: &TestKey, len: usize) -> String {
-    let now = u64::try_from(SystemClock.wall().as_secs()).unwrap();
-    let with_scope = |scope: String| {
-        let claims = NineClaims {
-            iss: ISSUER.into(),
-            sub: "5b1c7d0e-orders-client".into(),
-            aud: AUDIENCE.into(),
-            exp: now + 12 * 3600,
-            nbf: now - 10,
-            iat: now - 10,
-            jti: "f0f4a4c2-6f0e-4d52-9f6b-1f2f7a3f3f10".into(),
-            client_id: "orders-client".into(),
-            scope,
-        };
-        key.sign(&claims).unwrap()
-    };
-    let missing = len - with_scope(String::new()).len();
-    let scope: String = "orders:read "
-        .chars()
-        .cycle()
-        .take(missing * 3 / 4)
-        .collect();
-    with_scope(scope)
-}
-
-fn keys(key: &TestKey) -> KeySet {
-    let document = json!({ "keys": [key.public_jwk()] }).to_string();
-    KeySet::from_json_with_symmetric(document.as_bytes()).unwrap()
-}
-
-fn verifier(key: &TestKey) -> Verifier {
-    let trust = Trust::issuer(ISSUER).audience(AUDIENCE);
-    Verifier::fixed(trust, keys(key)).algorithms(AlgorithmSet::one(key.algorithm()))
-}
-
-fn ours(c: &mut Criterion) {
+fn known(c: &mut Criterion) {
     for algorithm in ALGORITHMS {
         let key = TestKey::of(algorithm);
-        let token = token(&key, 800);
-        let known = verifier(&key);
+        let (known, token) = (verifier(&key), token(&key));
         known.verify(&token).unwrap();
         c.bench_function(&format!("known/{algorithm}"), |b| {
             b.iter(|| known.verify(black_box(&token)).unwrap());
         });
-        let first = verifier(&key).without_token_cache();
+    }
+    let key = TestKey::of(Algorithm::RS256);
+    let (several, known, token) = (among_several(&key), verifier(&key), token(&key));
+    several.verify(&token).unwrap();
+    c.bench_function("known/several", |b| {
+        b.iter(|| several.verify(black_box(&token)).unwrap());
+    });
+    known.verify(&token).unwrap();
+    let held: Vec<_> = (0..100).map(|_| known.verify(&token).unwrap()).collect();
+    c.bench_function("known/held-100", |b| {
+        b.iter(|| known.verify(black_box(&token)).unwrap());
+    });
+    drop(held);
+    for (id, held) in [("known/2-threads", 0), ("known/2-threads-held-100", 100)] {
+        c.bench_function(id, |b| {
+            b.iter_custom(|count| on_threads(2, held, count, &known, &token));
+        });
+    }
+    under_swaps(&key, |verifier| {
+        c.bench_function("known/under-swaps", |b| {
+            b.iter(|| verifier.verify(black_box(&token)).unwrap());
+        });
+    });
+}
+
+fn first(c: &mut Criterion) {
+    for algorithm in ALGORITHMS {
+        let key = TestKey::of(algorithm);
+        let (first, token) = (verifier(&key).without_token_cache(), token(&key));
         c.bench_function(&format!("first/{algorithm}"), |b| {
             b.iter(|| first.verify(black_box(&token)).unwrap());
         });
-        c.bench_function(&format!("fill/{algorithm}"), |b| {
-            let empty = || verifier(&key);
-            let fill = |verifier: Verifier| {
-                let verified = verifier.verify(black_box(&token)).unwrap();
-                (verifier, verified)
-            };
-            b.iter_batched(empty, fill, BatchSize::NumIterations(64));
+        let custom = verifier(&key).claims::<NineClaims>().without_token_cache();
+        c.bench_function(&format!("first/{algorithm}/custom"), |b| {
+            b.iter(|| custom.verify(black_box(&token)).unwrap());
         });
-        if algorithm == Algorithm::HS256 || algorithm == Algorithm::RS256 {
-            let custom = verifier(&key).claims::<NineClaims>().without_token_cache();
-            c.bench_function(&format!("first/{algorithm}/custom"), |b| {
-                b.iter(|| custom.verify(black_box(&token)).unwrap());
+    }
+}
+
+/// Each call has a token of its own, and each verifier a few hundred of them, in a cache that has
+/// room for thousands.
+fn fill(c: &mut Criterion) {
+    for algorithm in ALGORITHMS {
+        let key = TestKey::of(algorithm);
+        let with_jti = |number: usize| {
+            let jti = format!("f0f4a4c2-6f0e-4d52-9f6b-{number:012}");
+            token_of(&key, NineClaims { jti, ..claims() })
+        };
+        let tokens: Vec<_> = (0..256).map(with_jti).collect();
+        c.bench_function(&format!("fill/{algorithm}"), |b| {
+            b.iter_custom(|count| {
+                let mut took = Duration::ZERO;
+                let mut left = usize::try_from(count).unwrap();
+                while left > 0 {
+                    let verifier = verifier(&key);
+                    let some = tokens.get(..left.min(tokens.len())).unwrap();
+                    let since = Instant::now();
+                    for token in some {
+                        drop(black_box(verifier.verify(black_box(token)).unwrap()));
+                    }
+                    took += since.elapsed();
+                    left -= some.len();
+                }
+                took
             });
-        }
+        });
+    }
+}
+
+fn refuse(c: &mut Criterion) {
+    let key = TestKey::of(Algorithm::RS256);
+    let verifier = verifier(&key);
+    verifier.verify(&token(&key)).unwrap();
+    for it in refused(&key) {
+        c.bench_function(&format!("refuse/{}", it.name), |b| {
+            b.iter(|| verifier.verify(black_box(&it.token)).unwrap_err());
+        });
     }
 }
 
 fn raw(c: &mut Criterion) {
     for algorithm in ALGORITHMS {
         let key = TestKey::of(algorithm);
-        let token = token(&key, 800);
+        let token = token(&key);
         let keys = keys(&key);
         let verifying: &VerifyingKey = keys.keys().first().unwrap();
         let mut scratch = vec![0; token.len()];
@@ -128,7 +144,7 @@ fn raw(c: &mut Criterion) {
             .unwrap()
             .decode()
             .unwrap();
-        c.bench_function(&format!("raw/ring/{algorithm}"), |b| {
+        c.bench_function(&format!("raw/{algorithm}"), |b| {
             b.iter(|| {
                 let (input, signature) = (black_box(jws.signing_input), black_box(jws.signature));
                 verifying.verify(algorithm, input, signature).unwrap();
@@ -137,13 +153,12 @@ fn raw(c: &mut Criterion) {
     }
 }
 
-macro_rules! peer {
+macro_rules! jsonwebtoken {
     ($name:ident, $library:ident, $id:literal) => {
         fn $name(c: &mut Criterion) {
-            let mut group = c.benchmark_group($id);
             for algorithm in ALGORITHMS {
                 let key = TestKey::of(algorithm);
-                let token = token(&key, 800);
+                let token = token(&key);
                 let jwk: $library::jwk::Jwk = serde_json::from_value(key.public_jwk()).unwrap();
                 let decoding = $library::DecodingKey::from_jwk(&jwk).unwrap();
                 let name = algorithm.name().parse().unwrap();
@@ -152,30 +167,74 @@ macro_rules! peer {
                 validation.set_audience(&[AUDIENCE]);
                 validation.set_required_spec_claims(&["iss", "aud", "exp", "nbf"]);
                 validation.validate_nbf = true;
-                group.bench_function(BenchmarkId::from_parameter(algorithm), |b| {
+                c.bench_function(&format!("{}/{algorithm}", $id), |b| {
                     b.iter(|| {
                         $library::decode::<NineClaims>(black_box(&token), &decoding, &validation)
                             .unwrap()
                     });
                 });
             }
-            group.finish();
         }
     };
 }
 
-peer!(jsonwebtoken_9, jsonwebtoken9, "peer/jsonwebtoken9");
-peer!(jsonwebtoken_11, jsonwebtoken, "peer/jsonwebtoken11");
+jsonwebtoken!(jsonwebtoken_9, jsonwebtoken9, "jsonwebtoken9");
+jsonwebtoken!(on_our_provider, jsonwebtoken, "jsonwebtoken11");
 
-fn with_provider(c: &mut Criterion) {
+fn jsonwebtoken_11(c: &mut Criterion) {
     // The one process that installs it; whoever was first would do.
     let _ = steadfast::jose::sign::provider().install_default();
-    jsonwebtoken_11(c);
+    on_our_provider(c);
 }
 
-fn wall(c: &mut Criterion) {
-    c.bench_function("wall", |b| b.iter(|| SystemClock.wall()));
+fn clock(c: &mut Criterion) {
+    c.bench_function("wall-clock", |b| b.iter(|| SystemClock.wall()));
 }
 
-criterion_group!(benches, wall, ours, raw, jsonwebtoken_9, with_provider);
+/// Through the layer, with a service behind it that answers at once.
+#[cfg(feature = "tower")]
+fn layer(c: &mut Criterion) {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+
+    use http::{Request, Response, header};
+    use steadfast::verifier::VerifyLayer;
+    use tower::{Layer, Service, service_fn};
+
+    let key = TestKey::of(Algorithm::RS256);
+    let (verifier, token) = (Arc::new(verifier(&key)), token(&key));
+    let answer = |_: Request<()>| std::future::ready(Ok::<_, Infallible>(Response::new(())));
+    let mut with = VerifyLayer::new(verifier).layer(service_fn(answer));
+    let mut without = service_fn(answer);
+    let header: header::HeaderValue = format!("Bearer {token}").parse().unwrap();
+    let request = || {
+        let mut request = Request::new(());
+        let headers = request.headers_mut();
+        headers.insert(header::AUTHORIZATION, header.clone());
+        request
+    };
+    assert_eq!(material::ready(with.call(request())).unwrap().status(), 200);
+    c.bench_function("known/layer", |b| {
+        b.iter(|| material::ready(with.call(request())).unwrap());
+    });
+    c.bench_function("known/no-layer", |b| {
+        b.iter(|| material::ready(without.call(request())).unwrap());
+    });
+}
+
+#[cfg(not(feature = "tower"))]
+fn layer(_: &mut Criterion) {}
+
+criterion_group!(
+    benches,
+    clock,
+    known,
+    layer,
+    first,
+    fill,
+    refuse,
+    raw,
+    jsonwebtoken_9,
+    jsonwebtoken_11
+);
 criterion_main!(benches);

@@ -153,8 +153,9 @@ impl Timestamp {
 }
 
 const fn millis(duration: Duration) -> i64 {
-    let millis = duration.as_millis();
-    if millis > i64::MAX as u128 {
+    let whole = duration.as_secs().saturating_mul(1000);
+    let millis = whole.saturating_add(duration.subsec_millis() as u64);
+    if millis > i64::MAX as u64 {
         i64::MAX
     } else {
         millis as i64

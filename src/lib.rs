@@ -77,6 +77,7 @@ pub mod clock;
 #[cfg(feature = "http")]
 mod disk;
 pub mod jose;
+pub mod performance;
 pub mod policy;
 #[cfg(feature = "http")]
 pub mod rotator;

@@ -1,4 +1,5 @@
-//! A known token, and a refusal before the signature, allocate nothing.
+//! What verifications allocate: a known token and a refusal before the signature nothing, a new
+//! token what its claims are kept in.
 #![allow(
     unreachable_pub,
     clippy::unwrap_used,
@@ -18,7 +19,61 @@ use tokens::{Issuer, b64, claims, header, verifier};
 
 #[track_caller]
 fn allocates_nothing(f: impl FnOnce()) {
-    assert_eq!(allocation_counter::measure(f).count_total, 0);
+    allocates_at_most(0, f);
+}
+
+#[track_caller]
+fn allocates_at_most(count: u64, f: impl FnOnce()) {
+    let counted = allocation_counter::measure(f).count_total;
+    assert!(counted <= count, "{counted} allocations");
+}
+
+/// Nine claims, six of which are strings.
+fn nine_claims(jti: &str) -> Value {
+    json!({
+        "jti": jti, "nbf": tokens::NOW - 60, "client_id": "orders", "scope": "orders:read orders:write",
+    })
+}
+
+/// One for each string, and one for all that is known of the token.
+#[test]
+fn a_new_token() {
+    let issuer = Issuer::new();
+    let verifier = verifier(issuer.keys()).without_token_cache();
+    let token = issuer.token(nine_claims("one"));
+    drop(verifier.verify(&token).unwrap());
+    allocates_at_most(7, || drop(verifier.verify(&token).unwrap()));
+}
+
+/// The text of the claims is kept beside a type of the caller.
+#[test]
+fn a_new_token_with_a_claims_type_of_the_caller() {
+    #[derive(serde::Deserialize)]
+    struct Mine {
+        iss: String,
+        scope: String,
+    }
+
+    let issuer = Issuer::new();
+    let verifier = verifier(issuer.keys()).claims::<Mine>();
+    let verifier = verifier.without_token_cache();
+    let token = issuer.token(nine_claims("one"));
+    drop(verifier.verify(&token).unwrap());
+    allocates_at_most(4, || {
+        let verified = verifier.verify(&token).unwrap();
+        let Mine { iss, scope } = verified.claims();
+        assert!(iss == tokens::ISSUER && scope.starts_with("orders:read"));
+    });
+}
+
+/// On top of that the token, and its entry in the token cache.
+#[test]
+fn a_new_token_into_the_token_cache() {
+    let issuer = Issuer::new();
+    let verifier = verifier(issuer.keys());
+    drop(verifier.verify(&issuer.token(nine_claims("one"))).unwrap());
+    let token = issuer.token(nine_claims("two"));
+    allocates_at_most(9, || drop(verifier.verify(&token).unwrap()));
 }
 
 #[test]
@@ -98,7 +153,6 @@ fn refusals() {
     let issuer = Issuer::new();
     let verifier = verifier(issuer.keys());
     let with_header = |changes: Value| issuer.with_header(header(changes));
-    let long_list: Vec<_> = (0..500).map(|it| it.to_string()).collect();
     // A thread's first load of a snapshot may allocate: arc-swap's bookkeeping for that thread.
     verifier.verify(&issuer.token(json!({}))).unwrap();
     refused(&verifier, &"a".repeat(20_000), "too_large");
@@ -121,14 +175,25 @@ fn refusals() {
         "wrong_issuer",
     );
     refused(&verifier, &issuer.token(json!({"exp": 1})), "expired");
-    for changes in [
-        json!({}),
-        json!({"aud": long_list.clone()}),
-        json!({"aud": ["a", "b"], "scp": long_list, "x": {"y": [1, 2.5, null, "z"]}}),
-    ] {
+    let forged = |changes: Value| {
         let token = issuer.raw(header(json!({})).to_string(), claims(changes).to_string());
         let (input, _) = token.rsplit_once('.').unwrap();
-        let forged = format!("{input}.{}", b64([0; 64]));
-        refused(&verifier, &forged, "bad_signature");
+        format!("{input}.{}", b64([0; 64]))
+    };
+    let short_list: Vec<_> = (0..16).map(|it| it.to_string()).collect();
+    for changes in [
+        json!({}),
+        json!({"aud": short_list.clone()}),
+        json!({"aud": ["a", "b"], "scp": short_list, "x": {"y": [1, 2.5, null, "z"]}}),
+    ] {
+        refused(&verifier, &forged(changes), "bad_signature");
     }
+    // A list that is longer has one buffer for the rest, which grows as it is read.
+    let long_list: Vec<_> = (0..500).map(|it| it.to_string()).collect();
+    let token = forged(json!({"aud": long_list}));
+    let count = allocation_counter::measure(|| {
+        assert!(verifier.verify(&token).is_err());
+    });
+    assert_eq!(count.count_current, 0, "nothing of it is kept");
+    assert!(count.count_total <= 8, "{}", count.count_total);
 }

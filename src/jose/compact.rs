@@ -1,11 +1,13 @@
 //! JWS in compact form (RFC 7515 7.1).
 
 use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::de::MapAccess;
 
+use super::base64url::decode_into;
+use super::headers::{KnownHeader, find};
 use super::json::{Members, Value, read_object};
 use super::{Algorithm, JwsError};
 
@@ -48,7 +50,7 @@ pub fn shape(token: &str) -> Shape {
     let dots = memchr::memchr_iter(b'.', token.as_bytes())
         .take(MOST_DOTS + 1)
         .count();
-    let first = token.split('.').next().unwrap_or_default();
+    let first = first_part(token);
     match dots {
         2 if decoded(first, is_json) => Shape::Jws,
         4 if decoded(first, has_enc) => Shape::Jwe,
@@ -57,11 +59,21 @@ pub fn shape(token: &str) -> Shape {
     }
 }
 
+fn first_part(token: &str) -> &str {
+    let end = memchr::memchr(b'.', token.as_bytes()).unwrap_or(token.len());
+    token.get(..end).unwrap_or_default()
+}
+
 /// Without an early exit, so that the compiler makes vectors of it.
 fn is_graphic(token: &str) -> bool {
-    token
-        .bytes()
-        .fold(true, |so_far, byte| so_far & byte.is_ascii_graphic())
+    let all = |bytes: &[u8]| {
+        let odd = bytes.iter().fold(0, |so_far, byte| {
+            so_far | u8::from(!byte.is_ascii_graphic())
+        });
+        odd == 0
+    };
+    let (chunks, rest) = token.as_bytes().as_chunks::<64>();
+    chunks.iter().all(|chunk| all(chunk)) && all(rest)
 }
 
 fn decoded(part: &str, holds: fn(&[u8]) -> bool) -> bool {
@@ -158,8 +170,8 @@ fn text_or_absent(value: Value<'_>) -> Option<Option<Cow<'_, str>>> {
     }
 }
 
-/// A compact JWS whose header was read, and nothing else.
-#[derive(Debug)]
+/// A compact JWS whose header was read, and nothing else. `Debug` shows that header alone, since
+/// whoever has the whole can act with it.
 pub struct Unverified<'a> {
     header: Header<'a>,
     signing_input: &'a str,
@@ -174,18 +186,23 @@ impl<'a> Unverified<'a> {
     ///
     /// Nothing is allocated for a header without JSON escapes.
     pub fn parse(token: &'a str, scratch: &'a mut [u8]) -> Result<Self, JwsError> {
+        Self::parse_knowing(token, scratch, &[])
+    }
+
+    /// The same, but a header that is one of `known` is not read again.
+    pub(crate) fn parse_knowing(
+        token: &'a str,
+        scratch: &'a mut [u8],
+        known: &'a [Arc<KnownHeader>],
+    ) -> Result<Self, JwsError> {
         if token.len() > scratch.len() {
             return Err(JwsError::TooLarge);
         }
         let parts = Parts::of(token).ok_or_else(|| refusal(token))?;
-        let (header, scratch) = decode_into(parts.header, scratch).ok_or_else(|| refusal(token))?;
-        if header.len() > LONGEST_HEADER {
-            return Err(refusal_for(token, "the header is longer than 8 KiB"));
-        }
-        let header = Header::read(header).map_err(|error| match error {
-            JwsError::Malformed(rule) => refusal_for(token, rule),
-            error => error,
-        })?;
+        let (header, scratch) = match find(known, parts.header) {
+            Some(known) => (known.header(), scratch),
+            None => read_header(token, parts.header, scratch)?,
+        };
         Ok(Self {
             header,
             signing_input: parts.signing_input,
@@ -215,8 +232,31 @@ impl<'a> Unverified<'a> {
     }
 }
 
-/// A compact JWS, decoded; its signature was not checked.
-#[derive(Debug)]
+impl fmt::Debug for Unverified<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unverified")
+            .field("header", &self.header)
+            .finish_non_exhaustive()
+    }
+}
+
+fn read_header<'a>(
+    token: &str,
+    part: &str,
+    scratch: &'a mut [u8],
+) -> Result<(Header<'a>, &'a mut [u8]), JwsError> {
+    let (json, scratch) = decode_into(part, scratch).ok_or_else(|| refusal(token))?;
+    if json.len() > LONGEST_HEADER {
+        return Err(refusal_for(token, "the header is longer than 8 KiB"));
+    }
+    let header = Header::read(json).map_err(|error| match error {
+        JwsError::Malformed(rule) => refusal_for(token, rule),
+        error => error,
+    })?;
+    Ok((header, scratch))
+}
+
+/// A compact JWS, decoded; its signature was not checked. `Debug` shows the header alone.
 pub struct Decoded<'a> {
     /// The header.
     pub header: Header<'a>,
@@ -226,6 +266,22 @@ pub struct Decoded<'a> {
     pub payload: &'a [u8],
     /// The signature's bytes.
     pub signature: &'a [u8],
+}
+
+impl fmt::Debug for Decoded<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoded")
+            .field("header", &self.header)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Decoded<'_> {
+    /// What the header was read from.
+    pub(super) fn header_text(&self) -> Option<&str> {
+        let end = memchr::memchr(b'.', self.signing_input)?;
+        std::str::from_utf8(self.signing_input.get(..end)?).ok()
+    }
 }
 
 /// Calls `f` with room to decode a token of `len` bytes: on the stack up to [`LONGEST_TOKEN`].
@@ -271,14 +327,6 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Decodes base64url as RFC 7515 2 has it: no padding, no spare bits, so that a token has one
-/// spelling. The decoded bytes, and the room left.
-fn decode_into<'s>(part: &str, scratch: &'s mut [u8]) -> Option<(&'s [u8], &'s mut [u8])> {
-    let len = BASE64_URL_SAFE_NO_PAD.decode_slice(part, scratch).ok()?;
-    let (decoded, room) = scratch.split_at_mut_checked(len)?;
-    Some((decoded, room))
-}
-
 fn refusal(token: &str) -> JwsError {
     refusal_for(token, "not a JWS in compact form")
 }
@@ -294,6 +342,8 @@ fn refusal_for(token: &str, rule: &'static str) -> JwsError {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::prelude::BASE64_URL_SAFE_NO_PAD;
     use proptest::prelude::*;
 
     use super::*;

@@ -22,7 +22,20 @@ pub(crate) fn read_object<'de, M: Members<'de>>(
     most_members: usize,
     members: &mut M,
 ) -> Result<(), &'static str> {
-    let text = std::str::from_utf8(text).map_err(|_| "not UTF-8")?;
+    read_object_in(utf8(text)?, most_members, members)
+}
+
+/// What [`read_object`] asks first.
+pub(crate) fn utf8(text: &[u8]) -> Result<&str, &'static str> {
+    std::str::from_utf8(text).map_err(|_| "not UTF-8")
+}
+
+/// The rest of [`read_object`].
+pub(crate) fn read_object_in<'de, M: Members<'de>>(
+    text: &'de str,
+    most_members: usize,
+    members: &mut M,
+) -> Result<(), &'static str> {
     if too_deep(text.as_bytes()) {
         return Err("nested too deep");
     }
@@ -171,16 +184,21 @@ impl<'de> Names<'de> {
         }
     }
 
-    fn fault(&self, name: &str) -> Option<Fault> {
-        if self.marks & mark(name) != 0 && self.has(name) {
-            Some(Fault::Repeated)
-        } else if self.count == self.most {
-            Some(Fault::TooMany)
-        } else {
-            None
+    /// What is wrong with one more member of this name; if nothing is, it is to be added.
+    #[inline]
+    fn fault(&mut self, name: &str) -> Option<Fault> {
+        let mark = mark(name);
+        if self.marks & mark != 0 && self.has(name) {
+            return Some(Fault::Repeated);
         }
+        if self.count == self.most {
+            return Some(Fault::TooMany);
+        }
+        self.marks |= mark;
+        None
     }
 
+    #[cold]
     fn has(&self, name: &str) -> bool {
         self.plain
             .iter()
@@ -189,18 +207,21 @@ impl<'de> Names<'de> {
             || self.others.as_ref().is_some_and(|it| it.contains(name))
     }
 
+    #[inline]
     fn add(&mut self, name: Cow<'de, str>) {
         self.count += 1;
-        self.marks |= mark(&name);
-        match (&name, self.plain.get_mut(self.plain_count)) {
+        match (name, self.plain.get_mut(self.plain_count)) {
             (Cow::Borrowed(text), Some(slot)) => {
                 *slot = text;
                 self.plain_count += 1;
             }
-            _ => {
-                self.others.get_or_insert_default().insert(name);
-            }
+            (name, _) => self.add_other(name),
         }
+    }
+
+    #[cold]
+    fn add_other(&mut self, name: Cow<'de, str>) {
+        self.others.get_or_insert_default().insert(name);
     }
 }
 

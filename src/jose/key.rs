@@ -142,6 +142,14 @@ impl VerifyingKey {
         }
     }
 
+    pub(crate) fn shared_kid(&self) -> Option<Arc<str>> {
+        self.kid.clone()
+    }
+
+    pub(crate) fn shared_issuer(&self) -> Option<Arc<str>> {
+        self.issuer.clone()
+    }
+
     /// `kid` (RFC 7517 4.5).
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()

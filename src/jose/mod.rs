@@ -5,11 +5,13 @@
 
 mod algorithm;
 mod backend;
+mod base64url;
 mod compact;
 mod conversions;
 mod der;
 mod edwards;
 mod error;
+mod headers;
 mod json;
 mod jwk;
 mod key;
@@ -27,6 +29,9 @@ pub use error::{JwsError, KeyError, KeySetError};
 pub use key::{Thumbprint, VerifyingKey};
 pub use key_set::{Jws, KeySet, NoKey, SkippedKey};
 
-pub(crate) use json::{Anything, Kind, Members, Value, read_object, take_members, walk_object};
+pub(crate) use headers::{KnownHeader, KnownHeaders};
+pub(crate) use json::{
+    Anything, Kind, Members, Value, read_object_in, take_members, utf8, walk_object,
+};
 #[cfg(feature = "http")]
 pub(crate) use key_set::LONGEST_DOCUMENT;

@@ -1,5 +1,6 @@
 //! On what grounds a token was found to be good, and whether they still hold.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::confirmation::Binding;
@@ -41,10 +42,10 @@ impl Grounds {
 pub(super) struct SignedBy {
     /// Which source of the verifier.
     pub(super) source: usize,
-    kid: Option<Box<str>>,
+    kid: Option<Arc<str>>,
     algorithm: Algorithm,
     thumbprint: Thumbprint,
-    issuer: Option<Box<str>>,
+    issuer: Option<Arc<str>>,
     /// The generation of keys under which it was last found.
     generation: AtomicU64,
 }
@@ -58,10 +59,10 @@ impl SignedBy {
     ) -> Self {
         Self {
             source,
-            kid: key.kid().map(Into::into),
+            kid: key.shared_kid(),
             algorithm,
             thumbprint: key.thumbprint(),
-            issuer: key.issuer().map(Into::into),
+            issuer: key.shared_issuer(),
             generation: AtomicU64::new(keys.generation),
         }
     }
@@ -135,7 +136,8 @@ mod tests {
     /// It may be asked by many before the token is forgotten.
     #[test]
     fn a_clearance_that_is_over_stays_over() {
-        let payload = Payload::read(br#"{"iss":"i","jti":"t"}"#).unwrap();
+        let mut payload = Payload::default();
+        payload.read(br#"{"iss":"i","jti":"t"}"#).unwrap();
         let list = Denylist::new(Denials::new());
         let clearance = Clearance::by(&list, Marks::of(&payload)).unwrap();
         assert!(clearance.holds(&list));

@@ -101,6 +101,13 @@ impl KeyCache {
         KeySet::clone(&self.load().keys)
     }
 
+    /// Replaces the keys at once, as a refresher does, whoever has put them there: for tests of what
+    /// a rotation does.
+    #[cfg(feature = "testing")]
+    pub fn swap(&self, keys: KeySet) {
+        self.amend(keys);
+    }
+
     /// One consistent view: keys, and what is known of them.
     #[inline]
     pub(super) fn load(&self) -> Guard<Arc<Snapshot>> {

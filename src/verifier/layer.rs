@@ -56,6 +56,9 @@
 //!
 //! A browser sends no token with a CORS preflight: a layer that answers those goes outside of this
 //! one.
+//!
+//! With the feature `axum`, [`Verified`] is an extractor; with `http`, `rotator::layer` sends such
+//! tokens.
 
 use std::fmt;
 use std::future::Future;

@@ -27,6 +27,10 @@
 //! | other claims have fixed values | [`Trust::require`] |
 //! | tokens are bound to a client certificate | [`Verifier::verify_with_proof`] |
 //! | tokens are revoked before their time | [`Verifier::denylist`] |
+//! | a server starts while the service is down | feature `http`: `Refresher::key_file` |
+//! | requests are verified by a layer, and refused in the words of RFC 6750 | feature `tower`: `verifier::layer`; `axum`: `verifier::extract`; by hand: [`challenge`] |
+//!
+//! Tokens to verify are what a client's `rotator` holds; the two halves meet only on the wire.
 
 mod bell;
 pub mod challenge;
@@ -82,7 +86,8 @@ use serde::de::DeserializeOwned;
 use crate::claims::Claims;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::jose::{
-    AlgorithmSet, Header, JwsError, KeySet, LONGEST_TOKEN, Unverified, with_scratch,
+    AlgorithmSet, JwsError, KeySet, KnownHeader, KnownHeaders, LONGEST_TOKEN, Unverified,
+    with_scratch,
 };
 use crate::policy::IssuancePolicy;
 use denylist::Marks;
@@ -120,6 +125,7 @@ pub struct Verifier<C = Claims> {
     rules: Rules,
     denylist: Option<Denylist>,
     seen: Option<Seen<C>>,
+    headers: KnownHeaders,
     read: fn(&Payload<'_>) -> Result<Read<C>, Error>,
     longest: usize,
     clock: Arc<dyn Clock>,
@@ -161,11 +167,14 @@ impl<C> Verifier<C> {
         if let Some(known) = self.known(token, proof, now)? {
             return Ok(known);
         }
+        let headers = self.headers.load();
         with_scratch(token.len(), |scratch| {
-            let unverified = Unverified::parse(token, scratch).map_err(self.jws())?;
+            let unverified = Unverified::parse_knowing(token, scratch, &headers);
+            let unverified = unverified.map_err(self.jws())?;
             self.rules.check_header(unverified.header())?;
             let jws = unverified.decode().map_err(self.jws())?;
-            let payload = Payload::read(jws.payload)?;
+            let mut payload = Payload::default();
+            payload.read(jws.payload)?;
             let source = self.sources.of(&payload)?;
             let keys = source.load(now, &*self.clock)?;
             let allowed = self.rules.algorithms;
@@ -175,7 +184,8 @@ impl<C> Verifier<C> {
             let window = self.rules.check(&payload, &source.trust, now)?;
             self.rules.check_confirmation(payload.cnf, proof)?;
             let clearance = self.check_denylist(&payload)?;
-            let facts = self.facts(&jws.header, &payload)?;
+            let header = self.headers.learn(&headers, &jws);
+            let facts = self.facts(header, &payload)?;
             Ok(self.remember(token, facts, || Grounds {
                 window,
                 binding: payload.cnf,
@@ -225,15 +235,17 @@ impl<C> Verifier<C> {
         self.denylist.as_ref().map(clear).transpose()
     }
 
-    fn facts(&self, header: &Header<'_>, payload: &Payload<'_>) -> Result<Arc<Facts<C>>, Error> {
+    fn facts(
+        &self,
+        header: Arc<KnownHeader>,
+        payload: &Payload<'_>,
+    ) -> Result<Arc<Facts<C>>, Error> {
         let Read { claims, text } = (self.read)(payload)?;
         Ok(Arc::new(Facts {
             claims,
             text,
             registered: OnceLock::new(),
-            algorithm: header.algorithm,
-            kid: header.kid.as_deref().map(Into::into),
-            typ: header.typ.as_deref().map(Into::into),
+            header,
             exp: *payload.exp.required("exp")?,
         }))
     }
@@ -260,7 +272,7 @@ impl<C> Verifier<C> {
 /// Claims as a verifier hands them out, and the text they came from where they do not hold all of it.
 struct Read<C> {
     claims: C,
-    text: Option<Box<[u8]>>,
+    text: Option<Box<str>>,
 }
 
 impl Verifier {
@@ -317,8 +329,9 @@ impl Verifier {
             rules: Rules::default(),
             denylist: None,
             seen: Some(Seen::new()),
+            headers: KnownHeaders::default(),
             read: |payload| {
-                let claims = payload.to_claims()?;
+                let claims = payload.to_claims();
                 Ok(Read { claims, text: None })
             },
             longest: LONGEST_TOKEN,
@@ -342,6 +355,7 @@ impl<C> Verifier<C> {
             rules: self.rules,
             denylist: self.denylist,
             seen: self.seen.map(|_| Seen::new()),
+            headers: self.headers,
             read: |payload| {
                 Ok(Read {
                     claims: payload.to_custom()?,

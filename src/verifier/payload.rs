@@ -1,7 +1,7 @@
 //! One strict pass over a payload: the claims that rules speak of, borrowed from it.
 //!
 //! Nothing here is verified. The pass runs before the signature is checked, so it allocates nothing
-//! for a payload without escapes, and a claim of a wrong type is noted, not yet refused.
+//! for a payload without escapes and without long lists, and a claim of a wrong type is noted, not yet refused.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, Seq
 use super::confirmation::Binding;
 use super::error::Error;
 use crate::claims::{Audience, Claims, Extra, NumericDate, Scope};
-use crate::jose::{Anything, Members, read_object, walk_object};
+use crate::jose::{Anything, Members, read_object_in, utf8, walk_object};
 
 /// A claim as it stands in a payload. Present with a wrong type is never "absent".
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,9 +51,9 @@ impl<T> Claim<T> {
 }
 
 /// What the rules read in a payload.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Payload<'a> {
-    text: &'a [u8],
+    text: &'a str,
     pub(super) iss: Claim<Cow<'a, str>>,
     pub(super) sub: Claim<Cow<'a, str>>,
     pub(super) jti: Claim<Cow<'a, str>>,
@@ -70,40 +70,17 @@ pub(super) struct Payload<'a> {
     pub(super) cnf: Option<Binding>,
     /// Whether there are claims that are not kept here.
     extra: bool,
-    /// Whether there is a list of which not all is kept here.
-    more: bool,
 }
 
 impl<'a> Payload<'a> {
-    /// Reads `text`, the decoded payload.
-    pub(super) fn read(text: &'a [u8]) -> Result<Self, Error> {
-        let mut payload = Self {
-            text,
-            iss: Claim::Absent,
-            sub: Claim::Absent,
-            jti: Claim::Absent,
-            client_id: Claim::Absent,
-            aud: Claim::Absent,
-            scope: Claim::Absent,
-            scp: Claim::Absent,
-            exp: Claim::Absent,
-            nbf: Claim::Absent,
-            iat: Claim::Absent,
-            not_for_access: false,
-            cnf: None,
-            extra: false,
-            more: false,
-        };
-        read_object(text, MOST_MEMBERS, &mut payload).map_err(Error::Malformed)?;
-        Ok(payload)
+    /// Reads `text`, the decoded payload, into one that is empty: it is large, and is not moved.
+    pub(super) fn read(&mut self, text: &'a [u8]) -> Result<(), Error> {
+        self.text = utf8(text).map_err(Error::Malformed)?;
+        read_object_in(self.text, MOST_MEMBERS, self).map_err(Error::Malformed)
     }
 
-    /// The crate's own claims type. The text is read again only for a list of which not all is kept:
-    /// nothing is allocated before the signature is checked.
-    pub(super) fn to_claims(&self) -> Result<Claims, Error> {
-        if self.more {
-            return self.to_custom();
-        }
+    /// The crate's own claims type.
+    pub(super) fn to_claims(&self) -> Claims {
         let text = |claim: &Claim<Cow<'_, str>>| match claim {
             Claim::Is(text) => Some(text.as_ref().to_owned()),
             _ => None,
@@ -116,7 +93,7 @@ impl<'a> Payload<'a> {
             Claim::Is(texts) => Some(texts.to_scope()),
             _ => None,
         };
-        Ok(Claims {
+        Claims {
             iss: text(&self.iss),
             sub: text(&self.sub),
             aud: match &self.aud {
@@ -131,15 +108,15 @@ impl<'a> Payload<'a> {
             scope: scope(&self.scope),
             scp: scope(&self.scp),
             extra: match self.extra {
-                true => Extra::of(self.text),
+                true => Extra::of(self.text.as_bytes()),
                 false => Extra::default(),
             },
-        })
+        }
     }
 
     /// A claims type of the caller, read from the same text.
     pub(super) fn to_custom<C: for<'de> Deserialize<'de>>(&self) -> Result<C, Error> {
-        serde_json::from_slice(self.text).map_err(|_| Error::MalformedClaim(CUSTOM.into()))
+        serde_json::from_str(self.text).map_err(|_| Error::MalformedClaim(CUSTOM.into()))
     }
 
     /// What any claim says, as far as it is a string or an array of strings: whether one of them is
@@ -150,10 +127,7 @@ impl<'a> Payload<'a> {
             "sub" => said(&self.sub, wanted),
             "jti" => said(&self.jti, wanted),
             "client_id" => said(&self.client_id, wanted),
-            "aud" => match &self.aud {
-                Claim::Is(texts) if texts.more => self.search(name, wanted),
-                aud => said_among(aud, wanted),
-            },
+            "aud" => said_among(&self.aud, wanted),
             _ => self.search(name, wanted),
         }
     }
@@ -165,14 +139,14 @@ impl<'a> Payload<'a> {
             found: Claim::Absent,
         };
         // It was read before, so it can be read.
-        match read_object(self.text, MOST_MEMBERS, &mut search) {
+        match read_object_in(self.text, MOST_MEMBERS, &mut search) {
             Ok(()) => search.found,
             Err(_) => Claim::WrongType,
         }
     }
 
     /// The text that was read.
-    pub(super) fn text(&self) -> &'a [u8] {
+    pub(super) fn text(&self) -> &'a str {
         self.text
     }
 }
@@ -188,9 +162,9 @@ impl<'a> Members<'a> for Payload<'a> {
             "exp" => self.exp = map.next_value_seed(read)?.date(),
             "nbf" => self.nbf = map.next_value_seed(read)?.date(),
             "iat" => self.iat = map.next_value_seed(read)?.date(),
-            "aud" => self.aud = self.texts(map)?,
-            "scope" => self.scope = self.texts(map)?,
-            "scp" => self.scp = self.texts(map)?,
+            "aud" => Texts::read(&mut self.aud, map)?,
+            "scope" => Texts::read(&mut self.scope, map)?,
+            "scp" => Texts::read(&mut self.scp, map)?,
             other => {
                 self.extra = true;
                 return self.mark(other, map);
@@ -201,12 +175,6 @@ impl<'a> Members<'a> for Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
-    fn texts<A: MapAccess<'a>>(&mut self, map: &mut A) -> Result<Claim<Texts<'a>>, A::Error> {
-        let texts = Texts::read(map, &|_| false)?;
-        self.more |= matches!(&texts, Claim::Is(texts) if texts.more);
-        Ok(texts)
-    }
-
     /// Claims that only matter by what they say of the token's purpose.
     fn mark<A: MapAccess<'a>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
         match name {
@@ -279,51 +247,55 @@ impl<'a> Members<'a> for Search<'_> {
         if name != self.name {
             return Ok(false);
         }
-        self.found = Texts::read(map, self.wanted)?.map(|texts| Said {
-            one: texts.one,
-            wanted: texts.wanted,
-        });
+        let mut texts = Claim::Absent;
+        Texts::read(&mut texts, map)?;
+        self.found = said_among(&texts, self.wanted);
         Ok(true)
     }
 }
 
-/// One string or several. The first few are kept, if they are spelled without escapes.
+/// One string or several. The first few are kept without an allocation, up to one that is spelled
+/// with escapes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Texts<'a> {
-    kept: [&'a str; 16],
+    first: [&'a str; 16],
     count: usize,
+    rest: Vec<Cow<'a, str>>,
     one: bool,
-    more: bool,
-    wanted: bool,
 }
 
 impl<'a> Texts<'a> {
-    fn read<A: MapAccess<'a>>(map: &mut A, wanted: Wanted<'_>) -> Result<Claim<Self>, A::Error> {
-        let mut texts = Self::default();
-        match map.next_value_seed(Reader(Some((&mut texts, wanted))))? {
-            Value::Text(text) => {
-                texts.one = true;
-                texts.add(text, wanted);
-                Ok(Claim::Is(texts))
+    /// Reads `claim` where it stands, since it is large.
+    fn read<A: MapAccess<'a>>(claim: &mut Claim<Self>, map: &mut A) -> Result<(), A::Error> {
+        *claim = Claim::Is(Self::default());
+        if let Claim::Is(texts) = claim {
+            match map.next_value_seed(Reader(Some(texts)))? {
+                Value::Text(text) => {
+                    texts.one = true;
+                    texts.add(text);
+                    return Ok(());
+                }
+                Value::Texts => return Ok(()),
+                Value::Number(_) | Value::Other => {}
             }
-            Value::Texts => Ok(Claim::Is(texts)),
-            Value::Number(_) | Value::Other => Ok(Claim::WrongType),
         }
+        *claim = Claim::WrongType;
+        Ok(())
     }
 
-    fn add(&mut self, text: Cow<'a, str>, wanted: Wanted<'_>) {
-        self.wanted |= wanted(&text);
-        match (text, self.kept.get_mut(self.count)) {
-            (Cow::Borrowed(text), Some(free)) => {
+    fn add(&mut self, text: Cow<'a, str>) {
+        match (text, self.first.get_mut(self.count)) {
+            (Cow::Borrowed(text), Some(free)) if self.rest.is_empty() => {
                 *free = text;
                 self.count += 1;
             }
-            _ => self.more = true,
+            (text, _) => self.rest.push(text),
         }
     }
 
-    fn iter(&self) -> impl Iterator<Item = &'a str> {
-        self.kept.iter().take(self.count).copied()
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        let first = self.first.iter().take(self.count).copied();
+        first.chain(self.rest.iter().map(AsRef::as_ref))
     }
 
     fn to_audience(&self) -> Audience {
@@ -366,9 +338,9 @@ impl<'a> Value<'a> {
     }
 }
 
-/// Reads a [`Value`]; where to put an array of strings, and what to look for in it.
+/// Reads a [`Value`]; where to put an array of strings.
 #[derive(Default)]
-struct Reader<'r, 'de>(Option<(&'r mut Texts<'de>, Wanted<'r>)>);
+struct Reader<'r, 'de>(Option<&'r mut Texts<'de>>);
 
 impl<'de> DeserializeSeed<'de> for Reader<'_, 'de> {
     type Value = Value<'de>;
@@ -423,10 +395,10 @@ impl<'de> Visitor<'de> for Reader<'_, 'de> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
-        if let Some((texts, wanted)) = self.0 {
+        if let Some(texts) = self.0 {
             loop {
                 match seq.next_element_seed(Reader::default())? {
-                    Some(Value::Text(text)) => texts.add(text, wanted),
+                    Some(Value::Text(text)) => texts.add(text),
                     Some(_) => break,
                     None => return Ok(Value::Texts),
                 }

@@ -7,7 +7,7 @@
 //! and, on a hit, allocate nothing.
 
 use std::array;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -37,7 +37,7 @@ impl<C> Seen<C> {
     pub(super) fn new() -> Self {
         Self {
             hasher: RandomState::new(),
-            sets: (0..MOST_ENTRIES / WAYS).map(|_| Set::new()).collect(),
+            sets: (0..SETS).map(|_| Set::new()).collect(),
             weight: AtomicUsize::new(0),
             hand: AtomicUsize::new(0),
             next_sweep: AtomicI64::new(i64::MIN),
@@ -114,8 +114,10 @@ impl<C> Seen<C> {
     fn place(&self, token: &str) -> Option<(&Set<C>, u32)> {
         // The signature's end differs for every token; comparing all of it comes later.
         let end = token.as_bytes().last_chunk::<HASHED>()?;
-        let hash = self.hasher.hash_one(end);
-        let set = self.sets.get(hash as usize % self.sets.len())?;
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(end);
+        let hash = hasher.finish();
+        let set = self.sets.get(hash as usize % SETS)?;
         Some((set, (hash >> 32) as u32 | 1))
     }
 
@@ -284,11 +286,12 @@ pub(super) const MOST_ENTRIES: usize = 4096;
 /// How many bytes all of them may weigh.
 pub(super) const MOST_WEIGHT: usize = 32 * 1024 * 1024;
 const WAYS: usize = 4;
-/// 48 characters are 36 bytes of signature.
-const HASHED: usize = 48;
+const SETS: usize = MOST_ENTRIES / WAYS;
+/// 24 characters are 18 bytes of signature, of any algorithm.
+const HASHED: usize = 24;
 const SWEEP_EVERY_MS: i64 = 1000;
 /// All sets within 64 sweeps.
-const SWEEP_SETS: usize = MOST_ENTRIES / WAYS / 64;
+const SWEEP_SETS: usize = SETS / 64;
 
 #[cfg(test)]
 mod tests {
@@ -297,18 +300,21 @@ mod tests {
     use super::super::rules::Window;
     use super::*;
     use crate::claims::NumericDate;
-    use crate::jose::{Algorithm, KeySet, VerifyingKey};
+    use crate::jose::{Algorithm, Header, KeySet, KnownHeader, VerifyingKey};
 
     fn entry(token: &str, until: i64) -> Entry<()> {
         let secret = [7; 32];
         let key = VerifyingKey::hmac(&secret, Algorithm::HS256).unwrap();
+        let header = Header {
+            algorithm: Algorithm::HS256,
+            kid: None,
+            typ: None,
+        };
         let facts = Facts {
             claims: (),
             text: None,
             registered: OnceLock::new(),
-            algorithm: Algorithm::HS256,
-            kid: None,
-            typ: None,
+            header: Arc::new(KnownHeader::new("", &header)),
             exp: NumericDate::from_secs_f64(0.0).unwrap(),
         };
         let keys = KeyCache::fixed(KeySet::default());

@@ -1,13 +1,12 @@
 //! What a verification gives: claims that only the verifier can say were signed.
 
 use std::any::Any;
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use crate::claims::{Claims, NumericDate, Scope};
 use crate::clock::Timestamp;
-use crate::jose::{Algorithm, Header, UnknownAlgorithm};
+use crate::jose::{Algorithm, KnownHeader, UnknownAlgorithm};
 
 /// A token that was found to be good. Only a verifier makes one.
 ///
@@ -50,12 +49,12 @@ impl<C> Verified<C> {
 
     /// The algorithm of the signature.
     pub fn algorithm(&self) -> Algorithm {
-        self.facts().algorithm
+        self.facts().header.algorithm
     }
 
     /// `kid` of the token's header (RFC 7515 4.1.4).
     pub fn key_id(&self) -> Option<&str> {
-        self.facts().kid.as_deref()
+        self.facts().header.kid.as_deref()
     }
 
     /// `exp`, without any leeway.
@@ -90,13 +89,8 @@ impl<C: Clone> Verified<C> {
     ///
     /// For an algorithm that jsonwebtoken has no name for: ES512 and ML-DSA.
     pub fn token_data(&self) -> Result<jsonwebtoken::TokenData<C>, UnknownAlgorithm> {
-        let header = Header {
-            algorithm: self.algorithm(),
-            kid: self.key_id().map(Cow::Borrowed),
-            typ: self.facts().typ.as_deref().map(Cow::Borrowed),
-        };
         Ok(jsonwebtoken::TokenData {
-            header: (&header).try_into()?,
+            header: (&self.facts().header.header()).try_into()?,
             claims: self.claims().clone(),
         })
     }
@@ -131,11 +125,9 @@ pub(super) struct Stripe<C>(pub(super) Arc<Facts<C>>);
 pub(super) struct Facts<C> {
     pub(super) claims: C,
     /// The payload, where `claims` is a type of the caller.
-    pub(super) text: Option<Box<[u8]>>,
-    pub(super) registered: OnceLock<Claims>,
-    pub(super) algorithm: Algorithm,
-    pub(super) kid: Option<Box<str>>,
-    pub(super) typ: Option<Box<str>>,
+    pub(super) text: Option<Box<str>>,
+    pub(super) registered: OnceLock<Box<Claims>>,
+    pub(super) header: Arc<KnownHeader>,
     pub(super) exp: NumericDate,
 }
 
@@ -146,7 +138,7 @@ impl<C: 'static> Facts<C> {
             // Few ask, so it is read when the first one does.
             None => self.registered.get_or_init(|| {
                 let text = self.text.as_deref().unwrap_or_default();
-                serde_json::from_slice(text).unwrap_or_default()
+                Box::new(serde_json::from_str(text).unwrap_or_default())
             }),
         }
     }
