@@ -4,8 +4,13 @@
 //!
 //! - `rotator`, for clients: holds one long-lived access token, JWT format preferred, replaces it
 //!   every one to two hours, hands out the latest one, and goes on doing so while the service cannot
-//!   issue another.
-//! - [`verifier`], for resource servers: validates bearer JWTs in process against cached keys.
+//!   issue another. It keeps the token in memory, in a file, or in Redis for a fleet; programs without
+//!   a runtime, and clients built on tower or reqwest, have shells of their own.
+//! - [`verifier`], for resource servers: validates bearer JWTs in process against cached keys, by
+//!   itself or as a layer.
+//!
+//! What both read is the [`policy`]; where the time goes is told in [`performance`]; `testing` has an
+//! OAuth service that fails when it is told to, and `cli` is the `steadfast` command.
 //!
 //! # The offline guarantee
 //!
@@ -59,13 +64,18 @@
 //! | none | the offline verifier, the policy and the JOSE vocabulary |
 //! | `http` (default) | the rotator, the key refresher, and their transport over reqwest without TLS |
 //! | `tls` (default) | rustls on ring for that transport, built lazily, installed nowhere |
-//! | `tower` | a layer that verifies bearer tokens, for axum, hyper and tonic; neither runtime nor HTTP client |
-//! | `axum` | what that layer verified as an extractor of axum 0.8 |
+//! | `redis` | a store in Redis, for a fleet that shares one token; brings `tls` |
+//! | `blocking` | the rotator for programs without a runtime: `rotator::blocking` |
+//! | `tower` | a layer that verifies bearer tokens, with neither runtime nor HTTP client: `verifier::layer`; with `http` one that sends the rotator's: `rotator::layer` |
+//! | `axum` | what the verifying layer found as an extractor of axum 0.8: `verifier::extract` |
+//! | `reqwest-middleware` | the rotator's token for clients built with that crate: `rotator::middleware` |
+//! | `metrics` | the rotator's counters through the facade of that name: `rotator::metrics` |
 //! | `aws-lc-rs` | verification on aws-lc-rs instead of ring, with ES512 and ML-DSA on top; it compiles C |
 //! | `testing` | an embedded OAuth service with scripted faults, test clocks and test keys |
 //! | `cli` | the `steadfast` command |
 //!
-//! A feature only adds API and may make more keys usable, and nothing is process-global.
+//! A feature only adds API and may make more keys usable, and nothing is process-global. What `tls`
+//! may mean for rustls and reqwest elsewhere in a program stands in the README.
 
 #![forbid(unsafe_code)]
 

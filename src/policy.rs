@@ -145,6 +145,36 @@ impl IssuancePolicy {
             .saturating_sub(between_uses)
     }
 
+    /// How many tokens a day are issued to a client that is used every so often, from the fewest to
+    /// the most: one for each use that finds a token due. Zero is a client with a background task.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use steadfast::policy::IssuancePolicy;
+    ///
+    /// const HOUR: Duration = Duration::from_secs(3600);
+    /// let policy = IssuancePolicy::default();
+    /// assert_eq!(policy.tokens_a_day(Duration::ZERO), 12..=24);
+    /// assert_eq!(policy.tokens_a_day(3 * HOUR), 8..=8);
+    /// ```
+    pub fn tokens_a_day(&self, between_uses: Duration) -> std::ops::RangeInclusive<u64> {
+        let age = |due| whole_intervals(due, between_uses);
+        let (fewest, _) = quotient(DAY, age(self.rotate_to));
+        let (most, rest) = quotient(DAY, age(self.rotate_from));
+        fewest..=most + u64::from(rest)
+    }
+
+    /// How many tokens of one client live at once, from the fewest to the most, where each gets the
+    /// wanted validity and a background task rotates. One that was replaced lives on: none of them
+    /// can be taken back, so this is what there is to lose.
+    pub fn living_tokens(&self) -> std::ops::RangeInclusive<u64> {
+        let count = |age| {
+            let (whole, rest) = quotient(self.validity, age);
+            whole + u64::from(rest)
+        };
+        count(self.rotate_to)..=count(self.rotate_from)
+    }
+
     /// The age at which a token that was granted `lifetime` is due, for a `fraction` in 0..1 that is
     /// drawn once for each token: inside the range of the policy or, where the token is too short
     /// lived for that, between 0.75 and 1 times half its lifetime.
@@ -205,7 +235,24 @@ impl IssuancePolicy {
     }
 }
 
+/// The age at the first use that finds a token due, where uses lie `interval` apart.
+fn whole_intervals(due: Duration, interval: Duration) -> Duration {
+    let (whole, rest) = quotient(due, interval);
+    let intervals = u32::try_from(whole + u64::from(rest)).unwrap_or(u32::MAX);
+    interval.saturating_mul(intervals).max(due)
+}
+
+/// How often `part` goes into `whole`, and whether there is a rest; zero never does.
+fn quotient(whole: Duration, part: Duration) -> (u64, bool) {
+    let (whole, part) = (whole.as_nanos(), part.as_nanos());
+    let times = whole.checked_div(part).unwrap_or(0);
+    let rest = whole.checked_rem(part).is_some_and(|rest| rest > 0);
+    // Never more than a day in nanoseconds.
+    (u64::try_from(times).unwrap_or(u64::MAX >> 1), rest)
+}
+
 const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Services round, and dates of requests are not dates of answers.
 const TOLERANCE: Duration = Duration::from_secs(60);
@@ -260,6 +307,10 @@ pub enum Finding {
     NarrowerScope,
     /// Secret and token go over the network as plain `http`.
     PlainHttp,
+    /// The token goes to and from the shared store over a network in the clear.
+    PlainStore,
+    /// The token lies in a shared store as it is, for all who may read there.
+    UnsealedStore,
 }
 
 impl fmt::Display for Finding {
@@ -298,6 +349,8 @@ impl fmt::Display for Finding {
             }
             Self::NarrowerScope => f.write_str("fewer scopes were granted than asked for"),
             Self::PlainHttp => f.write_str("the token endpoint is asked over plain http"),
+            Self::PlainStore => f.write_str("the store is reached without TLS"),
+            Self::UnsealedStore => f.write_str("tokens lie unsealed in a shared store"),
         }
     }
 }
@@ -578,6 +631,39 @@ mod tests {
     }
 
     #[test]
+    fn tokens_a_day_follow_the_uses() {
+        let policy = IssuancePolicy::default();
+        let minute = HOUR / 60;
+        for (between_uses, tokens) in [
+            (Duration::ZERO, 12..=24),
+            (minute, 12..=24),
+            (90 * minute, 8..=16),
+            (7 * HOUR, 3..=4),
+            (24 * HOUR, 1..=1),
+            (48 * HOUR, 0..=1),
+            (Duration::MAX, 0..=1),
+        ] {
+            assert_eq!(
+                policy.tokens_a_day(between_uses),
+                tokens,
+                "{between_uses:?}"
+            );
+        }
+        let short = Duration::from_nanos(1);
+        let hasty = IssuancePolicy::new(HOUR, short..=short).unwrap();
+        let day = 86_400_000_000_000;
+        assert_eq!(hasty.tokens_a_day(Duration::ZERO), day..=day);
+        assert_eq!(hasty.tokens_a_day(HOUR), 24..=24);
+    }
+
+    #[test]
+    fn replaced_tokens_live_on() {
+        assert_eq!(IssuancePolicy::default().living_tokens(), 6..=12);
+        let uneven = IssuancePolicy::new(5 * HOUR, 2 * HOUR..=2 * HOUR).unwrap();
+        assert_eq!(uneven.living_tokens(), 3..=3);
+    }
+
+    #[test]
     fn rotation_stays_in_its_range() {
         let policy = IssuancePolicy::default();
         assert_eq!(policy.rotation_age(12 * HOUR, 0.0), HOUR);
@@ -655,6 +741,8 @@ mod tests {
                 rotation: 2 * HOUR,
             },
             Finding::PlainHttp,
+            Finding::PlainStore,
+            Finding::UnsealedStore,
         ]
         .map(|finding| finding.to_string());
         assert_eq!(
@@ -664,6 +752,8 @@ mod tests {
                 "the token lives 2d: a leaked one stays usable for longer than a day",
                 "a token that lives 1h is rotated at half of that at most, not after 2h",
                 "the token endpoint is asked over plain http",
+                "the store is reached without TLS",
+                "tokens lie unsealed in a shared store",
             ]
         );
     }

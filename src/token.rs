@@ -79,6 +79,51 @@ impl fmt::Debug for ClientSecret {
     }
 }
 
+/// A refresh token (RFC 6749 1.5): wiped on drop and never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RefreshToken(Arc<Zeroizing<String>>);
+
+impl RefreshToken {
+    /// Takes a refresh token as the service sent it; `None` if it is empty.
+    pub fn new(token: impl Into<String>) -> Option<Self> {
+        let token = Zeroizing::new(token.into());
+        (!token.is_empty()).then(|| Self(Arc::new(token)))
+    }
+
+    /// The token itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RefreshToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RefreshToken(redacted)")
+    }
+}
+
+/// An assertion (RFC 7521 3), or a token to exchange (RFC 8693 2.1): wiped on drop and never printed.
+#[derive(Clone)]
+pub struct Assertion(Arc<Zeroizing<String>>);
+
+impl Assertion {
+    /// Takes an assertion: a JWT, or the XML of SAML.
+    pub fn new(assertion: impl Into<String>) -> Self {
+        Self(Arc::new(Zeroizing::new(assertion.into())))
+    }
+
+    /// The assertion itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Assertion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Assertion(redacted)")
+    }
+}
+
 /// What a token is to those who hold it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -8,12 +8,24 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+#[cfg(feature = "tls")]
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::header::{AGE, CACHE_CONTROL, DATE, HeaderMap, RETRY_AFTER};
+#[cfg(feature = "tls")]
+use rustls::client::WantsClientCert;
+#[cfg(feature = "tls")]
+use rustls::{ClientConfig, ConfigBuilder, WantsVerifier};
+use tokio::time::timeout;
 use url::{Host, Url};
 
 use crate::clock::Timestamp;
+
+mod identity;
+
+pub(crate) use identity::thumbprint_of_pem;
+pub use identity::{ClientIdentity, IdentityError};
 
 /// The longest that a connection may take to open: 3 s.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
@@ -199,14 +211,23 @@ impl std::error::Error for TransportError {}
 /// Clients are built when they are first needed: one without TLS and without a proxy for `http`,
 /// one with rustls on ring and the platform's trust anchors for `https` (feature `tls`). Nothing is
 /// installed process-wide.
+///
+/// A request with a [`ClientIdentity`] among its extensions goes over connections on which that
+/// certificate is presented, never over others; plain `http` presents none. There is one client for the latest such identity:
+/// another one, as after a renewal of the certificate, has it built anew.
 #[derive(Clone, Debug, Default)]
 pub struct HttpTransport(Arc<Clients>);
 
 #[derive(Debug, Default)]
 struct Clients {
     given: Option<reqwest::Client>,
+    /// The platform's, where there are none of its own.
+    #[cfg(feature = "tls")]
+    roots: Option<Arc<rustls::RootCertStore>>,
     plain: OnceLock<Option<reqwest::Client>>,
     tls: OnceLock<Option<reqwest::Client>>,
+    #[cfg(feature = "tls")]
+    presenting: Mutex<Option<(ClientIdentity, reqwest::Client)>>,
 }
 
 impl HttpTransport {
@@ -216,7 +237,7 @@ impl HttpTransport {
     }
 
     /// A transport over a client of yours, for every URL. It should neither follow redirects nor
-    /// retry.
+    /// retry. The certificates that it presents are its own: those of requests are passed by.
     pub fn with_client(client: reqwest::Client) -> Self {
         Self(Arc::new(Clients {
             given: Some(client),
@@ -233,35 +254,74 @@ impl HttpTransport {
     /// If the file cannot be read, or holds no certificate that can be used.
     #[cfg(feature = "tls")]
     pub fn with_ca_file(path: impl AsRef<std::path::Path>) -> Result<Self, CaError> {
-        use rustls_pki_types::CertificateDer;
-        use rustls_pki_types::pem::PemObject;
-
-        let pem = std::fs::read(path).map_err(|error| CaError::Unreadable(error.kind()))?;
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).flatten());
-        if roots.is_empty() {
-            return Err(CaError::NoCertificate);
-        }
-        let client = tls_config().and_then(|config| {
-            let tls = config.with_root_certificates(roots).with_no_client_auth();
-            https_client(tls)
-        });
+        let roots = roots_of(path.as_ref())?;
         Ok(Self(Arc::new(Clients {
-            tls: OnceLock::from(client),
+            roots: Some(Arc::new(roots)),
             ..Clients::default()
         })))
     }
 
-    fn client(&self, endpoint: &Endpoint) -> Result<&reqwest::Client, TransportError> {
-        if let Some(given) = &self.0.given {
-            return Ok(given);
-        }
-        let client = if endpoint.is_https() {
-            self.0.tls.get_or_init(tls_client)
-        } else {
-            self.0.plain.get_or_init(plain_client)
+    fn client(
+        &self,
+        endpoint: &Endpoint,
+        identity: Option<&ClientIdentity>,
+    ) -> Result<reqwest::Client, TransportError> {
+        let clients = &*self.0;
+        let client = match (&clients.given, identity) {
+            (Some(given), _) => Some(given.clone()),
+            (None, Some(identity)) if endpoint.is_https() => clients.presenting(identity),
+            (None, _) if endpoint.is_https() => clients.tls.get_or_init(|| clients.tls()).clone(),
+            (None, _) => clients.plain.get_or_init(plain_client).clone(),
         };
-        client.as_ref().ok_or(TransportError::NoTls)
+        client.ok_or(TransportError::NoTls)
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Clients {
+    fn tls(&self) -> Option<reqwest::Client> {
+        https_client(self.verifying()?.with_no_client_auth())
+    }
+
+    /// Built without the lock, since trust anchors are read from files: two that build one at the
+    /// same time do it twice.
+    fn presenting(&self, identity: &ClientIdentity) -> Option<reqwest::Client> {
+        let latest = || {
+            let presenting = self.presenting.lock();
+            presenting.unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some((presented, client)) = &*latest()
+            && presented == identity
+        {
+            return Some(client.clone());
+        }
+        let resolver = rustls::sign::SingleCertAndKey::from(Arc::clone(&identity.certified));
+        let tls = self
+            .verifying()?
+            .with_client_cert_resolver(Arc::new(resolver));
+        let client = https_client(tls)?;
+        *latest() = Some((identity.clone(), client.clone()));
+        Some(client)
+    }
+
+    fn verifying(&self) -> Option<ConfigBuilder<ClientConfig, WantsClientCert>> {
+        use rustls_platform_verifier::BuilderVerifierExt;
+
+        match &self.roots {
+            Some(roots) => Some(tls_config()?.with_root_certificates(Arc::clone(roots))),
+            None => tls_config()?.with_platform_verifier().ok(),
+        }
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+impl Clients {
+    fn tls(&self) -> Option<reqwest::Client> {
+        None
+    }
+
+    fn presenting(&self, _identity: &ClientIdentity) -> Option<reqwest::Client> {
+        None
     }
 }
 
@@ -291,27 +351,48 @@ impl std::error::Error for CaError {}
 
 fn settings() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
+        // Requests are an hour apart, so no connection is worth keeping; and one that was made before
+        // a fork, or on a runtime that is gone, has nobody who reads from it.
+        .pool_max_idle_per_host(0)
         .connect_timeout(CONNECT_DEADLINE)
-        .read_timeout(READ_DEADLINE)
         .timeout(REQUEST_DEADLINE)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
 }
 
-#[cfg(feature = "tls")]
-fn tls_client() -> Option<reqwest::Client> {
+/// Trusts whom the platform trusts.
+#[cfg(feature = "redis")]
+pub(crate) fn platform_tls() -> Option<ClientConfig> {
     use rustls_platform_verifier::BuilderVerifierExt;
 
-    let tls = tls_config()?
-        .with_platform_verifier()
-        .ok()?
-        .with_no_client_auth();
-    https_client(tls)
+    let trusting = tls_config()?.with_platform_verifier().ok()?;
+    Some(trusting.with_no_client_auth())
+}
+
+/// Trusts the authorities of a PEM file, and nobody else.
+#[cfg(feature = "redis")]
+pub(crate) fn ca_file_tls(path: &std::path::Path) -> Result<Option<ClientConfig>, CaError> {
+    let roots = roots_of(path)?;
+    Ok(tls_config().map(|config| config.with_root_certificates(roots).with_no_client_auth()))
 }
 
 #[cfg(feature = "tls")]
-fn https_client(tls: rustls::ClientConfig) -> Option<reqwest::Client> {
+fn roots_of(path: &std::path::Path) -> Result<rustls::RootCertStore, CaError> {
+    use rustls_pki_types::CertificateDer;
+    use rustls_pki_types::pem::PemObject;
+
+    let pem = std::fs::read(path).map_err(|error| CaError::Unreadable(error.kind()))?;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).flatten());
+    if roots.is_empty() {
+        return Err(CaError::NoCertificate);
+    }
+    Ok(roots)
+}
+
+#[cfg(feature = "tls")]
+fn https_client(tls: ClientConfig) -> Option<reqwest::Client> {
     settings()
         .tls_backend_preconfigured(tls)
         .https_only(true)
@@ -334,16 +415,11 @@ fn plain_client() -> Option<reqwest::Client> {
 }
 
 #[cfg(feature = "tls")]
-fn tls_config() -> Option<rustls::ConfigBuilder<rustls::ClientConfig, rustls::WantsVerifier>> {
+fn tls_config() -> Option<ConfigBuilder<ClientConfig, WantsVerifier>> {
     let ring = Arc::new(rustls::crypto::ring::default_provider());
-    rustls::ClientConfig::builder_with_provider(ring)
+    ClientConfig::builder_with_provider(ring)
         .with_safe_default_protocol_versions()
         .ok()
-}
-
-#[cfg(not(feature = "tls"))]
-fn tls_client() -> Option<reqwest::Client> {
-    None
 }
 
 #[cfg(not(feature = "tls"))]
@@ -359,8 +435,8 @@ impl Transport for HttpTransport {
         max_body: usize,
     ) -> Sending<'a> {
         Box::pin(async move {
-            let client = self.client(endpoint)?;
             let (head, body) = request.into_parts();
+            let client = self.client(endpoint, head.extensions.get())?;
             let answer = client
                 .request(head.method, endpoint.url().clone())
                 .headers(head.headers)
@@ -379,7 +455,14 @@ async fn read(
     max_body: usize,
 ) -> Result<http::Response<Vec<u8>>, TransportError> {
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| classify(&error))? {
+    // The client's own deadline for reading would count from before the answer, too, and break off
+    // one that takes its time.
+    loop {
+        let chunk = timeout(READ_DEADLINE, answer.chunk()).await;
+        let chunk = chunk.map_err(|_| TransportError::Timeout)?;
+        let Some(chunk) = chunk.map_err(|error| classify(&error))? else {
+            break;
+        };
         if body.len() + chunk.len() > max_body {
             return Err(TransportError::TooLarge);
         }

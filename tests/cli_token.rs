@@ -8,152 +8,17 @@
     clippy::indexing_slicing
 )]
 
+mod command;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
 use std::time::Duration;
 
+use command::{CLIENT, Case, SECRET, registered, run};
 use http::StatusCode;
 use serde_json::Value;
-use steadfast::testing::{
-    Endpoint, Fault, JwtIssuing, OAuthService, RegisteredClient, ServiceConfig,
-};
-
-const CLIENT: &str = "orders-client";
-const SECRET: &str = "s3cret of the/orders+client";
-
-fn registered() -> RegisteredClient {
-    RegisteredClient::new(CLIENT, SECRET).scopes(["orders:read", "orders:write"])
-}
-
-/// A service, and a home of its own for the command.
-struct Case {
-    service: OAuthService,
-    home: PathBuf,
-}
-
-impl Case {
-    async fn new(name: &str) -> Self {
-        Self::with(name, registered()).await
-    }
-
-    async fn with(name: &str, client: RegisteredClient) -> Self {
-        let config = ServiceConfig::default().client(client);
-        let home = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join("token")
-            .join(name);
-        let _ = fs::remove_dir_all(&home);
-        fs::create_dir_all(&home).unwrap();
-        fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
-        Self {
-            service: OAuthService::start(config).await.unwrap(),
-            home,
-        }
-    }
-
-    /// The command without any setting.
-    fn bare(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_steadfast"));
-        command
-            .arg("token")
-            .args(args)
-            .env("HOME", &self.home)
-            .env_remove("XDG_CACHE_HOME")
-            .env_remove("STEADFAST_CLIENT_SECRET")
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// The command with what every client needs.
-    fn command(&self, args: &[&str]) -> Command {
-        let url = self.service.token_url();
-        let mut command = self.bare(&["--token-url", &url, "--client-id", CLIENT]);
-        command.args(args).env("STEADFAST_CLIENT_SECRET", SECRET);
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Ran {
-        run(&mut self.command(args))
-    }
-
-    fn store(&self) -> PathBuf {
-        self.home.join(".cache/steadfast/tokens.json")
-    }
-
-    fn asked(&self) -> u64 {
-        self.service.counters().received(Endpoint::Token)
-    }
-
-    /// Makes every stored token older, by times that the command wrote itself.
-    fn age(&self, by: Duration) {
-        let by = i64::try_from(by.as_millis()).unwrap();
-        let mut stored: Value = serde_json::from_slice(&fs::read(self.store()).unwrap()).unwrap();
-        for entry in stored["entries"].as_object_mut().unwrap().values_mut() {
-            for time in ["/token/issued_at", "/token/expires_at", "/requested_at"] {
-                let time = entry.pointer_mut(time).unwrap();
-                *time = (time.as_i64().unwrap() - by).into();
-            }
-        }
-        fs::write(self.store(), stored.to_string()).unwrap();
-    }
-}
-
-struct Ran {
-    status: i32,
-    out: String,
-    err: String,
-}
-
-/// Runs it, and looks for the secret in whatever it says.
-#[track_caller]
-fn run(command: &mut Command) -> Ran {
-    ran(command.output().unwrap())
-}
-
-#[track_caller]
-fn ran(output: Output) -> Ran {
-    let ran = Ran {
-        status: output.status.code().unwrap(),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    };
-    for said in [&ran.out, &ran.err] {
-        assert!(
-            !said.contains("s3cret") && !said.contains("of the"),
-            "{said}"
-        );
-    }
-    assert!(!ran.err.contains("eyJ"), "{}", ran.err);
-    ran
-}
-
-impl Ran {
-    /// The token of a run that printed one, and has nothing to say.
-    #[track_caller]
-    fn token(self) -> String {
-        assert_eq!((self.status, self.err.as_str()), (0, ""));
-        let token = self.out.strip_suffix('\n').unwrap();
-        assert!(!token.contains(char::is_whitespace) && !token.is_empty());
-        token.into()
-    }
-
-    #[track_caller]
-    fn json(&self) -> Value {
-        assert_eq!(self.status, 0, "{}", self.err);
-        assert_eq!(self.out.matches('\n').count(), 1);
-        serde_json::from_str(&self.out).unwrap()
-    }
-
-    /// A run that printed no token.
-    #[track_caller]
-    fn failed(self, status: i32, why: &str) {
-        assert_eq!(self.status, status, "{}", self.err);
-        assert_eq!(self.out, "");
-        assert!(self.err.starts_with("steadfast token: "), "{}", self.err);
-        assert!(self.err.contains(why), "{}", self.err);
-    }
-}
+use steadfast::testing::{Fault, JwtIssuing};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_issued_once_and_printed_in_three_shapes() {
@@ -186,26 +51,6 @@ async fn a_token_is_issued_once_and_printed_in_three_shapes() {
     let quiet = case.run(&["--quiet"]);
     assert_eq!((quiet.status, quiet.out.as_str()), (0, ""));
     assert_eq!(case.asked(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn fifty_at_once_ask_once() {
-    let case = Case::new("fifty").await;
-    case.service.fault(Fault::slow(Duration::from_millis(300)));
-    let children: Vec<_> = (0..50)
-        .map(|_| {
-            let mut command = case.command(&["--provider", "neo"]);
-            command.stdout(Stdio::piped()).stderr(Stdio::piped());
-            command.spawn().unwrap()
-        })
-        .collect();
-    let tokens: Vec<_> = children
-        .into_iter()
-        .map(|child| ran(child.wait_with_output().unwrap()).token())
-        .collect();
-    assert!(tokens.iter().all(|token| *token == tokens[0]));
-    assert_eq!(case.asked(), 1);
-    assert_eq!(case.service.counters().jwts_issued, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -420,7 +265,10 @@ async fn mistakes_of_usage_are_2() {
         (&["--validity", "25h"][..], "validity must be at most 24h"),
         (&["--rotate-every", "2h..1h"], "rotation must not end"),
         (&["--retries", "3"], "retries must be 0, 1 or 2"),
-        (&["--provider", "nobody"], "expected generic, neo or uaa"),
+        (
+            &["--provider", "nobody"],
+            "expected one of generic, neo, uaa",
+        ),
         (&["--format", "jwt"], "expected prefer-jwt"),
         (&["--min-validity", "5"], "expected an integer and ms"),
         (&["--config", "/nowhere/client.toml"], "not found"),
@@ -452,6 +300,12 @@ async fn an_unusable_store_is_fatal_only_where_it_was_asked_for() {
     let place = case.home.join("file/tokens.json");
     case.run(&["--store", place.to_str().unwrap()])
         .failed(2, "the store cannot be used");
+    // Its lock can be had, and yet nothing can be written.
+    let place = case.home.join("locked.json");
+    fs::create_dir(case.home.join("locked.json.tmp")).unwrap();
+    case.run(&["--store", place.to_str().unwrap()])
+        .failed(2, "the store cannot be used: is a directory");
+    assert!(case.home.join("locked.json.lock").exists());
     assert_eq!(case.asked(), 0);
 
     fs::write(case.home.join(".cache"), "").unwrap();

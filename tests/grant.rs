@@ -36,6 +36,7 @@ fn this() -> Try {
         ask_for_jwt: true,
         last_lifetime: None,
         wanted_lifetime: 12 * HOUR,
+        successor: None,
     }
 }
 
@@ -69,7 +70,7 @@ fn request(grant: &ClientCredentials, ask_for_jwt: bool) -> Request<Vec<u8>> {
         ask_for_jwt,
         ..this()
     };
-    grant.request(&this).unwrap()
+    ready(grant.request(&this)).unwrap()
 }
 
 fn body(grant: &ClientCredentials, ask_for_jwt: bool) -> String {
@@ -176,12 +177,12 @@ fn a_secret_in_a_file_is_read_for_each_try() {
     }
     for unusable in [&b""[..], b"\n", b"\xff"] {
         std::fs::write(&path, unusable).unwrap();
-        let error = grant.request(&this()).unwrap_err();
+        let error = ready(grant.request(&this())).unwrap_err();
         assert_eq!(error.reason, Reason::NoCredential);
         tags.push(grant.credential(&key));
     }
     std::fs::remove_file(&path).unwrap();
-    let error = grant.request(&this()).unwrap_err();
+    let error = ready(grant.request(&this())).unwrap_err();
     assert_eq!(
         (error.reason, error.class),
         (Reason::NoCredential, Class::Transient)
@@ -395,6 +396,17 @@ fn the_format_is_told_from_the_shape() {
             TokenFormat::Opaque,
         ),
         ("ya29.a.b", TokenFormat::Opaque),
+        // Auth0 without an audience, Salesforce, PingFederate by reference, UAA's refreshed ones
+        (
+            "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..iv.text.tag",
+            TokenFormat::Opaque,
+        ),
+        (
+            "00Dx0000000BV7z!AR8AQAxo9UfVkh8AlV0Gomt9Czx9LjHnSSpwBMmbRcgKFmxOtvxjTrKW19ye6PE3Ds1eQz3z8jr3W7_VbWmEu4Q8TVGSTHxs",
+            TokenFormat::Opaque,
+        ),
+        ("0002Ab4cdEfGhIjKlMnOpQrStUvW", TokenFormat::Opaque),
+        ("0123456789abcdef0123456789abcdef-r", TokenFormat::Opaque),
         ("<removed_at>", TokenFormat::Opaque),
         (&long, TokenFormat::Opaque),
         (&wide, TokenFormat::Jwt),
@@ -548,6 +560,60 @@ fn services_as_they_are() {
             Some("repo,gist"),
         ),
         (
+            "Auth0",
+            at(r#"{"access_token":"JWT","scope":"orders:read","expires_in":86400,"token_type":"Bearer"}"#),
+            43199,
+            Some("orders:read"),
+        ),
+        (
+            "Auth0, without an audience",
+            r#"{"access_token":"eyJhbGciOiJkaXIifQ..a.b.c","expires_in":86400,"token_type":"Bearer"}"#.into(),
+            86400,
+            None,
+        ),
+        (
+            "Entra, version 2.0",
+            at(r#"{"token_type":"Bearer","expires_in":3599,"ext_expires_in":3599,"refresh_in":1800,"access_token":"JWT"}"#),
+            3599,
+            None,
+        ),
+        (
+            "Cognito",
+            at(r#"{"access_token":"JWT","expires_in":3600,"token_type":"Bearer"}"#),
+            3600,
+            None,
+        ),
+        (
+            "PingFederate, a token by reference",
+            r#"{"access_token":"0002Ab4cdEfGhIjKlMnOpQrStUvW","token_type":"Bearer","expires_in":7199}"#.into(),
+            7199,
+            None,
+        ),
+        (
+            "Zitadel and Authentik, with an ID Token beside",
+            at(r#"{"access_token":"JWT","token_type":"Bearer","expires_in":43199,"id_token":"e30.e30.x"}"#),
+            43199,
+            None,
+        ),
+        (
+            "XSUAA",
+            at(r#"{"access_token":"JWT","token_type":"bearer","expires_in":43199,"scope":"uaa.resource orders.read","jti":"af0e"}"#),
+            43199,
+            Some("uaa.resource orders.read"),
+        ),
+        (
+            "Logto, without a resource",
+            r#"{"access_token":"Zk3nqv0T7m8","expires_in":3600,"token_type":"Bearer","scope":""}"#.into(),
+            3600,
+            None,
+        ),
+        (
+            "Facebook, which calls it `expires`",
+            r#"{"access_token":"EAAB","token_type":"bearer","expires":5184000}"#.into(),
+            43200,
+            None,
+        ),
+        (
             "Weibo",
             r#"{"access_token":"2.00x","remind_in":"3600","expires_in":3600,"uid":"1"}"#.into(),
             3600,
@@ -557,6 +623,7 @@ fn services_as_they_are() {
         let answer = granted(&[JSON], &body);
         assert_eq!(answer.token.lifetime().as_secs(), seconds, "{service}");
         assert_eq!(answer.token.scope.as_deref(), scope, "{service}");
+        // `refresh_in`, as text or number.
         let rotate_in = service.starts_with("Entra").then(|| HOUR / 2);
         assert_eq!(answer.rotate_in, rotate_in, "{service}");
     }
@@ -690,6 +757,26 @@ fn errors_say_what_the_service_said() {
             "invalid_client (status 401): AADSTS7000215: Invalid client secret provided. Trace ID: … Timestamp: 2026-11-25 01:26:50Z",
         ),
         (
+            401,
+            r#"{"error":"invalid_client","error_description":"Client authentication failed.","error_hint":"The requested OAuth 2.0 Client does not exist.","status_code":401,"error_debug":"pg: no rows"}"#,
+            "invalid_client (status 401): Client authentication failed.",
+        ),
+        (
+            400,
+            r#"{"error":"unauthorized_client","error_description":"Grant type 'client_credentials' not allowed for the client.","error_uri":"https://auth0.example/docs/clients"}"#,
+            "unauthorized_client (status 400): Grant type 'client_credentials' not allowed for the client.",
+        ),
+        (
+            200,
+            r#"{"error":"incorrect_client_credentials","error_description":"The client_id and/or client_secret passed are incorrect.","error_uri":"/x"}"#,
+            "incorrect_client_credentials (status 200): The client_id and/or client_secret passed are incorrect.",
+        ),
+        (
+            401,
+            r#"{"errors":[{"errorType":"invalid_client","message":"Invalid"}],"success":false}"#,
+            "status 401",
+        ),
+        (
             400,
             r#"{"error":"scope_invalid"}"#,
             "scope_invalid (status 400)",
@@ -760,4 +847,10 @@ proptest! {
             prop_assert!(answer.token.lifetime() > Duration::ZERO);
         }
     }
+}
+
+/// What a grant that waits for nothing asks for.
+fn ready<F: Future>(asked: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(asked)
 }

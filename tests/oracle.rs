@@ -1,5 +1,6 @@
 //! What the verifier accepts, jsonwebtoken accepts as well, for the algorithms that it knows and
-//! headers of `alg`, `kid` and `typ`: it may be laxer, never stricter.
+//! headers of `alg`, `kid` and `typ`: it may be laxer, never stricter. It runs on this crate's
+//! provider, so this is about tokens and claims; Wycheproof's vectors judge the signatures.
 //!
 //! jsonwebtoken's provider is one for the whole process, so these tests have a process of their own.
 #![allow(

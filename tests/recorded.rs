@@ -44,6 +44,7 @@ fn read(status: u16, headers: &BTreeMap<String, String>, body: &str) -> Result<A
         ask_for_jwt: false,
         last_lifetime: None,
         wanted_lifetime: Duration::from_secs(43200),
+        successor: None,
     };
     read_answer(&response, &this, None)
 }
@@ -183,6 +184,41 @@ fn oauth2_mock_server() {
                 Err((Transient, "server_error (status 500)")),
             ),
         ],
+    );
+}
+
+/// None is left out.
+#[test]
+fn every_file_is_read() {
+    let Some(folder) = vectors::folder("token-endpoint") else {
+        return;
+    };
+    let names = |folder: PathBuf| {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let names = entries.map(|it| it.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    };
+    assert_eq!(
+        names(folder.clone()),
+        ["PROVENANCE.md", "msal4j", "recorded"]
+    );
+    assert_eq!(
+        names(folder.join("msal4j")),
+        [
+            "AAD_token_response.json",
+            "Foci_token_response.json",
+            "MSA_token_response.json"
+        ]
+    );
+    assert_eq!(
+        names(folder.join("recorded")),
+        [
+            "glewlwyd-2.7.5.json",
+            "oauth2-mock-server-8.2.3.json",
+            "oidc-provider-9.13.3.json"
+        ]
     );
 }
 

@@ -23,6 +23,9 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// The id of the process that all this happens in.
+const PROCESS: u32 = 42;
+
 const START: Now = Now {
     wall: Timestamp::from_secs(1_795_570_010),
     boot: Duration::from_secs(1000),
@@ -124,22 +127,47 @@ fn the_table_moment_by_moment() {
 #[test]
 fn one_renewal_at_a_time() {
     let due = at(2 * HOUR);
-    assert!(holding().begin(at(HOUR)).is_none(), "fresh");
-    let flying = holding().begin(due).unwrap();
-    assert!(flying.begin(due).is_none());
-    assert_eq!(action(&flying, due), "serve first");
+    assert!(holding().begin(at(HOUR), PROCESS).is_none(), "fresh");
+    let flying = holding().begin(due, PROCESS).unwrap();
+    assert!(flying.begin(due, PROCESS).is_none());
+    assert_eq!(action(&flying, due), "serve and renew first");
     assert_eq!(
         action(&flying, at(12 * HOUR - SECOND)),
         "join 0s, serve first"
     );
     assert_eq!(action(&flying, at(13 * HOUR)), "join 30s");
-    let first = flying.flight().unwrap();
+    let first = flying.flight(PROCESS).unwrap();
     assert!(
-        flying.end(first + 1).flight().is_some(),
+        flying.end(first + 1).flight(PROCESS).is_some(),
         "another one's end"
     );
-    let next = flying.end(first).begin(due).unwrap();
-    assert_eq!(next.flight(), Some(first + 1));
+    let next = flying.end(first).begin(due, PROCESS).unwrap();
+    assert_eq!(next.flight(PROCESS), Some(first + 1));
+}
+
+#[test]
+fn a_fork_leaves_the_renewal_behind() {
+    const CHILD: u32 = PROCESS + 1;
+    let due = at(2 * HOUR);
+    let flying = holding().begin(due, PROCESS).unwrap();
+    assert!(flying.begin(due, PROCESS).is_none());
+    // In the child it is served, and renewed anew.
+    assert_eq!(flying.flight(CHILD), None);
+    assert_eq!(action(&flying, due), "serve and renew first");
+    let childs = flying.begin(due, CHILD).unwrap();
+    assert_eq!(
+        childs.flight(CHILD),
+        flying.flight(PROCESS).map(|it| it + 1)
+    );
+    assert!(childs.begin(due, CHILD).is_none(), "one there, too");
+    // What the parent's would have ended is not the child's.
+    let ended = childs.end(flying.flight(PROCESS).unwrap());
+    assert!(ended.flight(CHILD).is_some());
+    // A pause holds there as well.
+    let paused = flying.failed(&down(), false, due, 0.5);
+    assert!(paused.begin(due, CHILD).is_none());
+    let empty = empty().begin(START, PROCESS).unwrap();
+    assert!(empty.begin(START, CHILD).is_some());
 }
 
 #[test]
@@ -147,8 +175,8 @@ fn a_failure_costs_nothing_while_the_token_lives() {
     let due = at(2 * HOUR);
     let state = holding().failed(&down(), false, due, 0.5);
     assert_eq!(action(&state, due), "serve first", "paused");
-    assert!(state.begin(due).is_none());
-    assert!(state.begin(after(due, MINUTE)).is_some());
+    assert!(state.begin(due, PROCESS).is_none());
+    assert!(state.begin(after(due, MINUTE), PROCESS).is_some());
     // Inside the margin, with no renewal to wait for: at once.
     let late = at(12 * HOUR - 10 * SECOND);
     assert_eq!(
@@ -226,11 +254,14 @@ fn a_second_lies_between_two_issues() {
     let state = holding()
         .reject(&AccessToken::new("first").unwrap(), at(SECOND / 2))
         .unwrap();
-    assert!(state.begin(at(SECOND / 2)).is_none());
-    assert!(state.begin(at(SECOND)).is_some());
+    assert!(state.begin(at(SECOND / 2), PROCESS).is_none());
+    assert!(state.begin(at(SECOND), PROCESS).is_some());
     let tiny = empty().succeeded(&jwt("t", START, SECOND / 2), START, START, 1.0);
     let expired = at(SECOND / 2);
-    assert!(tiny.begin(expired).is_some(), "the renewal itself waits");
+    assert!(
+        tiny.begin(expired, PROCESS).is_some(),
+        "the renewal itself waits"
+    );
     assert_eq!(tiny.spacing(expired), SECOND / 2);
 }
 
@@ -359,9 +390,9 @@ fn the_failures_of_other_processes_count() {
     let failed = holding().failed(&down(), false, due, 0.5);
     let other = restarted(&failed, due);
     assert_eq!(action(&other, due), "serve first");
-    assert!(other.begin(due).is_none());
+    assert!(other.begin(due, PROCESS).is_none());
     assert!(other.health(due, None).serving_through_outage);
-    assert!(other.begin(after(due, MINUTE)).is_some());
+    assert!(other.begin(after(due, MINUTE), PROCESS).is_some());
     // Failures of this process that the store does not know of stay.
     assert!(failed.learn(holding().record(), due).failing(due).is_some());
     // A success elsewhere ends the row.
@@ -386,7 +417,7 @@ fn failures_that_do_not_count() {
             }),
             ..Record::default()
         };
-        empty().learn(record, START).begin(START).is_none()
+        empty().learn(record, START).begin(START, PROCESS).is_none()
     };
     assert!(failed(0, 30, "s3cret"));
     assert!(failed(60, 600, "s3cret"));
@@ -407,7 +438,7 @@ fn another_credential_makes_the_token_due() {
     // And a corrected one is tried at once.
     let failed = holding().failed(&refused(), false, at(2 * HOUR), 0.5);
     let corrected = failed.with_credential(credential("another")).unwrap();
-    assert!(corrected.begin(at(2 * HOUR)).is_some());
+    assert!(corrected.begin(at(2 * HOUR), PROCESS).is_some());
 }
 
 #[test]
@@ -446,21 +477,21 @@ fn the_plan_under_the_claim() {
     assert!(holding().plan(at(HOUR)).is_none(), "someone else renewed");
     let failed = holding().failed(&down(), false, due, 0.5);
     assert!(failed.plan(due).is_none(), "someone else failed");
-    // A holder that is silent for over 30 s holds nobody any more.
+    // A holder that is silent for over 26 s holds nobody any more.
     assert!(empty().holder_is_silent(START));
-    assert!(!planned.holder_is_silent(after(due, 30 * SECOND)));
-    assert!(planned.holder_is_silent(after(due, 31 * SECOND)));
+    assert!(!planned.holder_is_silent(after(due, 26 * SECOND)));
+    assert!(planned.holder_is_silent(after(due, 27 * SECOND)));
 }
 
 /// Rejects the latest token at `now` and, where that makes it due, issues `next`.
 fn reject_and_renew(state: &State, next: &str, now: Now) -> (State, bool) {
     let latest = state.token(now).unwrap().access_token.clone();
     let rejected = state.reject(&latest, now).unwrap_or_else(|| state.clone());
-    match rejected.begin(now).and_then(|it| it.plan(now)) {
+    match rejected.begin(now, PROCESS).and_then(|it| it.plan(now)) {
         None => (rejected, false),
         Some(planned) => {
             let issued = planned.succeeded(&jwt(next, now, 12 * HOUR), now, now, 0.5);
-            (issued.end(planned.flight().unwrap()), true)
+            (issued.end(planned.flight(PROCESS).unwrap()), true)
         }
     }
 }
@@ -482,12 +513,12 @@ fn a_resource_that_refuses_everything_gets_few_tokens() {
 }
 
 #[test]
-fn the_gate_starts_anew_after_ten_quiet_minutes() {
+fn the_gate_starts_anew_after_forty_quiet_minutes() {
     let (state, _) = reject_and_renew(&holding(), "second", at(MINUTE));
     let (state, renewed) = reject_and_renew(&state, "third", at(90 * SECOND));
     assert!(renewed, "30 s later");
-    // Closed for a minute, then quiet for ten.
-    let later = at(90 * SECOND + 11 * MINUTE);
+    // Closed for a minute, then quiet for forty.
+    let later = at(90 * SECOND + 41 * MINUTE);
     let (state, renewed) = reject_and_renew(&state, "fourth", later);
     assert!(renewed);
     let (_, renewed) = reject_and_renew(&state, "fifth", after(later, 30 * SECOND));
@@ -497,6 +528,21 @@ fn the_gate_starts_anew_after_ten_quiet_minutes() {
     let other = restarted(&state, at(MINUTE));
     let (_, renewed) = reject_and_renew(&other, "third", at(80 * SECOND));
     assert!(!renewed);
+}
+
+#[test]
+fn a_day_of_refusals_costs_forty_tokens_at_most_however_often_callers_come() {
+    for minutes in 1..=120 {
+        let (mut state, mut issued, mut now) = (holding(), 0, MINUTE);
+        while now < 24 * HOUR {
+            let token = format!("token-{issued}");
+            let (next, renewed) = reject_and_renew(&state, &token, at(now));
+            state = next;
+            issued += u32::from(renewed);
+            now += minutes * MINUTE;
+        }
+        assert!(issued <= 40, "every {minutes} min: {issued}");
+    }
 }
 
 #[test]
@@ -551,6 +597,22 @@ fn the_former_opaque_token_stands_in() {
     // JWTs verify by themselves: no former one.
     let jwts = holding().succeeded(&jwt("second", now, HOUR), now, now, 0.5);
     assert!(jwts.record().former.is_none());
+}
+
+#[test]
+fn a_token_that_was_refused_does_not_stand_in() {
+    let one = empty().succeeded(&opaque("one", START), START, START, 0.5);
+    let token = AccessToken::new("one").unwrap();
+    let rejected = one.reject(&token, at(MINUTE)).unwrap();
+    let begun = rejected.begin(at(MINUTE), 1).unwrap();
+    let learned = begun.learn(one.record(), at(MINUTE));
+    let planned = learned.plan(at(MINUTE)).unwrap();
+    let two = planned.succeeded(&opaque("two", at(MINUTE)), at(MINUTE), at(MINUTE), 0.5);
+    assert_eq!(two.record().former, None);
+    // Nor when the store is read again, which by then has the gate that this renewal closed.
+    let again = planned.learn(planned.record(), at(MINUTE));
+    let two = again.succeeded(&opaque("two", at(MINUTE)), at(MINUTE), at(MINUTE), 0.5);
+    assert_eq!(two.record().former, None);
 }
 
 #[test]
@@ -610,6 +672,10 @@ enum Event {
     },
     Rejects,
     Restarts,
+    /// A renewal begins and stays under way, until one of the next three.
+    Begins,
+    BreaksOff,
+    Forks,
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -628,6 +694,9 @@ fn event() -> impl Strategy<Value = Event> {
             }),
         2 => Just(Event::Rejects),
         1 => Just(Event::Restarts),
+        1 => Just(Event::Begins),
+        2 => Just(Event::BreaksOff),
+        1 => Just(Event::Forks),
     ]
 }
 
@@ -635,6 +704,9 @@ fn event() -> impl Strategy<Value = Event> {
 struct World {
     state: State,
     now: Now,
+    process: u32,
+    /// The renewal that is under way.
+    flying: Option<u64>,
     /// Name and boot time of the end of the latest token.
     latest: Option<(String, Duration)>,
     issued: u32,
@@ -705,6 +777,7 @@ impl World {
             Event::Restarts => {
                 let record = self.state.record();
                 self.state = restarted(&self.state, self.now);
+                self.flying = None;
                 // A new process has the wall clock alone.
                 self.latest = record.token.map(|it| {
                     let age = self.now.wall.since(it.token.issued_at);
@@ -712,22 +785,40 @@ impl World {
                     (it.token.expose().to_owned(), self.now.boot + left)
                 });
             }
+            Event::Begins => {
+                if let Some(flying) = self.state.begin(self.now, self.process) {
+                    assert_eq!(self.flying, None, "two renewals");
+                    self.flying = flying.flight(self.process);
+                    self.state = flying;
+                }
+            }
+            Event::BreaksOff => {
+                if let Some(flight) = self.flying.take() {
+                    self.state = self.state.failed(&down(), false, self.now, 0.5).end(flight);
+                }
+            }
+            Event::Forks => {
+                self.process += 1;
+                self.flying = None;
+            }
         }
     }
 
     /// One renewal from its claim to its end, if one may start.
     fn flies(&mut self, lands: impl FnOnce(&State, Now) -> State) {
-        let Some(flying) = self.state.begin(self.now) else {
+        let Some(flying) = self.state.begin(self.now, self.process) else {
             return;
         };
-        assert!(flying.begin(self.now).is_none(), "two renewals");
+        assert_eq!(self.flying, None, "two renewals");
+        let second = flying.begin(self.now, self.process);
+        assert!(second.is_none(), "two renewals");
         let Some(planned) = flying.plan(self.now) else {
             panic!("claimed, and not wanted");
         };
         let landed = lands(&planned, self.now);
-        self.state = landed.end(flying.flight().unwrap());
+        self.state = landed.end(flying.flight(self.process).unwrap());
         assert!(
-            self.state.begin(self.now).is_none(),
+            self.state.begin(self.now, self.process).is_none(),
             "no pause after an attempt"
         );
     }
@@ -758,7 +849,8 @@ impl World {
         // start.
         let later = after(self.now, 10 * MINUTE);
         let wanted = !matches!(self.state.decide(later), Action::Serve(_));
-        assert_eq!(self.state.begin(later).is_some(), wanted);
+        let begins = self.state.begin(later, self.process).is_some();
+        assert_eq!(begins, wanted && self.flying.is_none());
         if self.state.token(later).is_none() {
             assert!(wanted, "given up");
         }
@@ -775,7 +867,14 @@ proptest! {
 
     #[test]
     fn promises_hold_whatever_happens(events in proptest::collection::vec(event(), 1..60)) {
-        let mut world = World { state: empty(), now: START, latest: None, issued: 0 };
+        let mut world = World {
+                state: empty(),
+                now: START,
+                process: PROCESS,
+                flying: None,
+                latest: None,
+                issued: 0,
+            };
         for event in &events {
             world.happens(event);
             world.promises();

@@ -1,24 +1,33 @@
 //! The settings of a client, from flags and from a file: one list for both.
 
-use std::env;
-use std::fmt;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use crate::policy::{IssuancePolicy, PolicyError, parse_duration, parse_range};
-use crate::rotator::{ClientCredentials, Preset, SecretSource};
+use crate::policy::{IssuancePolicy, parse_duration, parse_range};
+use crate::rotator::Grant;
 use crate::token::FormatPreference;
-use crate::transport::Endpoint;
+
+mod credential;
+mod error;
+mod file;
+mod grant;
+mod place;
+
+pub(super) use error::ConfigError;
+pub(super) use place::StorePlace;
+
+use error::bad;
+use file::one_or_many;
 
 /// What is known of a client. Values are texts here; [`Settings::client`] reads them.
 ///
 /// In TOML the names are those of the flags, with `_` or `-`; `scope` and `resource` are a text or
-/// a list of them, and paths are relative to the file. There is no member for the secret itself.
+/// a list of them, and paths are relative to the file. There is no member for a secret itself.
 #[derive(Debug, Default, clap::Args, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Settings {
@@ -38,7 +47,71 @@ pub(super) struct Settings {
     #[arg(long, value_name = "FILE")]
     #[serde(alias = "client-secret-file")]
     client_secret_file: Option<PathBuf>,
-    /// How the service wants to be asked: generic, neo or uaa [default: generic]
+    /// A file with a private key in PEM, which signs assertions about the client (RFC 7523) or goes
+    /// with the certificate of tls_client_auth
+    #[arg(long, value_name = "FILE")]
+    #[serde(alias = "private-key-file")]
+    private_key_file: Option<PathBuf>,
+    /// What the service calls that key (kid)
+    #[arg(long, value_name = "KID")]
+    #[serde(alias = "key-id")]
+    key_id: Option<String>,
+    /// A file with the client's certificate in PEM: assertions name it (x5t#S256), TLS presents it
+    #[arg(long, value_name = "FILE")]
+    #[serde(alias = "certificate-file")]
+    certificate_file: Option<PathBuf>,
+    /// What the service is called in assertions, where that is not as the provider has it
+    #[arg(long, value_name = "AUD")]
+    #[serde(alias = "assertion-audience")]
+    assertion_audience: Option<String>,
+    /// client_secret_basic, client_secret_post, private_key_jwt, tls_client_auth or none, which is a
+    /// public client [default: as the provider has it; with a private key private_key_jwt]
+    #[arg(long, value_name = "METHOD")]
+    #[serde(alias = "client-auth")]
+    client_auth: Option<String>,
+    /// What the client asks with: client_credentials, saml2-bearer, jwt-bearer, token-exchange or
+    /// refresh_token [default: client_credentials]
+    #[arg(long, value_name = "GRANT")]
+    grant: Option<String>,
+    /// Whom the tokens are about, by any name that is always the same: needed with every other grant
+    /// than client_credentials, as tokens of one subject must not be given to another; not sent
+    #[arg(long, value_name = "NAME")]
+    subject: Option<String>,
+    /// A file with an assertion about the subject, read again at each try: for saml2-bearer the XML of
+    /// it, for jwt-bearer a JWT
+    #[arg(long, value_name = "FILE")]
+    #[serde(alias = "assertion-file")]
+    assertion_file: Option<PathBuf>,
+    /// A file with the token to exchange, read again at each try
+    #[arg(long, value_name = "FILE")]
+    #[serde(alias = "subject-token-file")]
+    subject_token_file: Option<PathBuf>,
+    /// access_token, refresh_token, id_token, saml1, saml2, jwt or a URI [default: access_token]
+    #[arg(long, value_name = "TYPE")]
+    #[serde(alias = "subject-token-type")]
+    subject_token_type: Option<String>,
+    /// Who acts for the subject in an exchange; not sent
+    #[arg(long, value_name = "NAME")]
+    actor: Option<String>,
+    /// A file with the actor's token, read again at each try
+    #[arg(long, value_name = "FILE")]
+    #[serde(alias = "actor-token-file")]
+    actor_token_file: Option<PathBuf>,
+    /// Like --subject-token-type [default: access_token]
+    #[arg(long, value_name = "TYPE")]
+    #[serde(alias = "actor-token-type")]
+    actor_token_type: Option<String>,
+    /// The type of token to ask for in an exchange, like --subject-token-type
+    #[arg(long, value_name = "TYPE")]
+    #[serde(alias = "requested-token-type")]
+    requested_token_type: Option<String>,
+    /// A file with the refresh token that the subject's consent gave; those that replace it are kept
+    /// in the store
+    #[arg(long, value_name = "FILE")]
+    #[serde(alias = "refresh-token-file")]
+    refresh_token_file: Option<PathBuf>,
+    /// How the service wants to be asked: generic, neo, uaa, xsuaa, ias, auth0, keycloak, entra, okta,
+    /// okta-org, cognito, hydra or oidc-provider [default: generic]
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
     /// A scope to ask for; may be repeated
@@ -72,95 +145,83 @@ pub(super) struct Settings {
     /// The file that tokens are kept in [default: steadfast/tokens.json in $XDG_CACHE_HOME or ~/.cache]
     #[arg(long, value_name = "PATH")]
     store: Option<PathBuf>,
+    /// A file with base64 of 32 random bytes, which tokens are sealed with in the store
+    #[arg(long, value_name = "FILE")]
+    #[serde(alias = "seal-key-file")]
+    seal_key_file: Option<PathBuf>,
+    /// A file with the URL of a Redis that tokens are kept in, or else the URL is in
+    /// STEADFAST_REDIS_URL; --store wins
+    #[cfg(feature = "redis")]
+    #[arg(long, value_name = "FILE")]
+    #[serde(alias = "redis-url-file")]
+    redis_url_file: Option<PathBuf>,
+    /// Parameters of the provider's own, in TOML only.
+    #[arg(skip)]
+    parameters: BTreeMap<String, String>,
+    /// Headers of the provider's own, in TOML only.
+    #[arg(skip)]
+    headers: BTreeMap<String, String>,
+}
+
+/// Whether a command proves to the service who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// It does, so a secret that is missing is a mistake.
+    Given,
+    /// It asks nobody anything.
+    None,
 }
 
 /// What a command that acts for a client needs.
 pub(super) struct Client {
-    pub(super) grant: ClientCredentials,
+    pub(super) grant: Arc<dyn Grant>,
+    /// Whether all is there that the service wants to see.
+    pub(super) can_prove: bool,
+    /// Files that may be missing for a moment.
+    pub(super) assertions: Vec<PathBuf>,
     pub(super) policy: IssuancePolicy,
     pub(super) min_validity: Duration,
     pub(super) store: StorePlace,
 }
 
-/// Where tokens are kept.
-pub(super) enum StorePlace {
-    /// Where the user said.
-    Given(PathBuf),
-    /// Where caches are; `None` if this user has no such place.
-    Default(Option<PathBuf>),
-}
-
 impl Settings {
+    /// Settings of a policy and of no client.
+    pub(super) fn of_policy(
+        config: Option<PathBuf>,
+        validity: Option<String>,
+        rotate_every: Option<String>,
+        retries: Option<u8>,
+        format: Option<String>,
+    ) -> Self {
+        Self {
+            config,
+            validity,
+            rotate_every,
+            retries,
+            format,
+            ..Self::default()
+        }
+    }
+
     /// Reads the file, lets the flags win, and makes sense of the rest.
-    pub(super) fn client(self) -> Result<Client, ConfigError> {
-        let settings = match &self.config {
-            Some(path) => {
-                let file = Self::from_file(path)?;
-                self.over(file)
-            }
-            None => self,
-        };
+    pub(super) fn client(self, proof: Proof) -> Result<Client, ConfigError> {
+        let settings = self.with_file()?;
         Ok(Client {
             policy: settings.policy()?,
             min_validity: match &settings.min_validity {
                 Some(text) => parse_duration(text).map_err(|it| bad("min-validity", it))?,
                 None => Duration::ZERO,
             },
-            grant: settings.grant()?,
-            store: match settings.store {
-                Some(path) => StorePlace::Given(path),
-                None => StorePlace::Default(default_store()),
-            },
+            grant: settings.grant(proof)?,
+            can_prove: proof == Proof::Given || settings.grant(Proof::Given).is_ok(),
+            assertions: settings.assertions(),
+            store: settings.store_place()?,
         })
     }
 
-    fn from_file(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|it| unreadable(path, &it))?;
-        let mut settings = Self::from_toml(&text)
-            .map_err(|(line, what)| ConfigError::Toml(path.into(), line, what))?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        for path in [&mut settings.client_secret_file, &mut settings.store] {
-            *path = path.take().map(|path| folder.join(path));
-        }
-        Ok(settings)
-    }
-
-    fn from_toml(text: &str) -> Result<Self, (usize, String)> {
-        toml::from_str(text).map_err(|error| {
-            let before = error.span().and_then(|at| text.get(..at.start));
-            let line = before.unwrap_or_default().matches('\n').count() + 1;
-            // The library's own text shows the line, and so perhaps a secret that is none of ours.
-            let what = match error.message() {
-                message if message.starts_with("unknown field") => message.into(),
-                _ => "not TOML, or a value of the wrong type".into(),
-            };
-            (line, what)
-        })
-    }
-
-    fn over(self, file: Self) -> Self {
-        let list = |own: Vec<String>, other| if own.is_empty() { other } else { own };
-        // A secret of this process goes before one of the file.
-        let secret_file = match secret_of_environment() {
-            Some(_) => None,
-            None => file.client_secret_file,
-        };
-        Self {
-            config: None,
-            token_url: self.token_url.or(file.token_url),
-            client_id: self.client_id.or(file.client_id),
-            client_secret_file: self.client_secret_file.or(secret_file),
-            provider: self.provider.or(file.provider),
-            scope: list(self.scope, file.scope),
-            audience: self.audience.or(file.audience),
-            resource: list(self.resource, file.resource),
-            format: self.format.or(file.format),
-            rotate_every: self.rotate_every.or(file.rotate_every),
-            validity: self.validity.or(file.validity),
-            retries: self.retries.or(file.retries),
-            min_validity: self.min_validity.or(file.min_validity),
-            store: self.store.or(file.store),
-        }
+    /// Reads the file, lets the flags win, and makes sense of what makes a policy.
+    pub(super) fn policy_alone(self) -> Result<IssuancePolicy, ConfigError> {
+        self.with_file()?.policy()
     }
 
     fn policy(&self) -> Result<IssuancePolicy, ConfigError> {
@@ -182,113 +243,6 @@ impl Settings {
             .map_err(ConfigError::Policy)?;
         Ok(policy.with_format(format))
     }
-
-    fn grant(&self) -> Result<ClientCredentials, ConfigError> {
-        let url = self.token_url.as_deref().ok_or(missing("token-url"))?;
-        let endpoint = Endpoint::new(url).map_err(|it| bad("token-url", it))?;
-        let client_id = self.client_id.as_deref().ok_or(missing("client-id"))?;
-        let preset = match &self.provider {
-            Some(name) => Preset::from_str(name).map_err(|it| bad("provider", it))?,
-            None => Preset::default(),
-        };
-        let mut grant = ClientCredentials::at(endpoint, client_id, self.secret()?).preset(preset);
-        for scope in &self.scope {
-            grant = grant.scope(scope);
-        }
-        for resource in &self.resource {
-            grant = grant.resource(resource);
-        }
-        Ok(match &self.audience {
-            Some(audience) => grant.audience(audience),
-            None => grant,
-        })
-    }
-
-    fn secret(&self) -> Result<SecretSource, ConfigError> {
-        match (&self.client_secret_file, secret_of_environment()) {
-            (Some(path), _) => {
-                let source = SecretSource::from(path.clone());
-                source.read().map_err(|it| unreadable(path, &it))?;
-                Ok(source)
-            }
-            (None, Some(secret)) => Ok(secret.into()),
-            (None, None) => Err(ConfigError::NoSecret),
-        }
-    }
-}
-
-const SECRET: &str = "STEADFAST_CLIENT_SECRET";
-
-fn secret_of_environment() -> Option<String> {
-    env::var(SECRET).ok().filter(|secret| !secret.is_empty())
-}
-
-/// A relative XDG_CACHE_HOME is as good as none (XDG Base Directory Specification).
-fn default_store() -> Option<PathBuf> {
-    let folder = |name| env::var_os(name).map(PathBuf::from);
-    let caches = folder("XDG_CACHE_HOME")
-        .filter(|path| path.is_absolute())
-        .or_else(|| Some(folder("HOME")?.join(".cache")))
-        .filter(|path| path.is_absolute())?;
-    Some(caches.join("steadfast/tokens.json"))
-}
-
-fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany {
-        One(String),
-        Many(Vec<String>),
-    }
-    Ok(match OneOrMany::deserialize(from)? {
-        OneOrMany::One(text) => vec![text],
-        OneOrMany::Many(texts) => texts,
-    })
-}
-
-/// Why there is no [`Client`]: each is a mistake of the user's.
-#[derive(Debug)]
-pub(super) enum ConfigError {
-    /// A setting that is needed.
-    Missing(&'static str),
-    /// A setting that means nothing, and why.
-    Bad(&'static str, String),
-    /// Settings that make no policy.
-    Policy(PolicyError),
-    /// No secret anywhere.
-    NoSecret,
-    /// A file that cannot be read.
-    Unreadable(PathBuf, io::ErrorKind),
-    /// A line of a file that is no setting.
-    Toml(PathBuf, usize, String),
-}
-
-fn missing(setting: &'static str) -> ConfigError {
-    ConfigError::Missing(setting)
-}
-
-fn bad(setting: &'static str, why: impl fmt::Display) -> ConfigError {
-    ConfigError::Bad(setting, why.to_string())
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> ConfigError {
-    ConfigError::Unreadable(path.into(), error.kind())
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing(setting) => write!(f, "--{setting} is missing"),
-            Self::Bad(setting, why) => write!(f, "--{setting}: {why}"),
-            Self::Policy(error) => error.fmt(f),
-            Self::NoSecret => write!(
-                f,
-                "no client secret: set {SECRET} or name a file with --client-secret-file"
-            ),
-            Self::Unreadable(path, kind) => write!(f, "{}: {kind}", path.display()),
-            Self::Toml(path, line, what) => write!(f, "{}, line {line}: {what}", path.display()),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -298,60 +252,6 @@ mod tests {
     #[track_caller]
     fn read(text: &str) -> Settings {
         Settings::from_toml(text).unwrap()
-    }
-
-    #[test]
-    fn toml_has_the_names_of_the_flags() {
-        for text in [
-            "token_url = 'u'\nrotate_every = '1h'\nscope = 'a b'\nresource = ['r', 's']\nretries = 2",
-            "token-url = 'u'\nrotate-every = '1h'\nscope = ['a b']\nresource = ['r', 's']\nretries = 2",
-        ] {
-            let settings = read(text);
-            assert_eq!(settings.token_url.as_deref(), Some("u"));
-            assert_eq!(settings.rotate_every.as_deref(), Some("1h"));
-            assert_eq!(settings.scope, ["a b"]);
-            assert_eq!(settings.resource, ["r", "s"]);
-            assert_eq!(settings.retries, Some(2));
-        }
-    }
-
-    #[test]
-    fn mistakes_name_their_line_and_show_no_value() {
-        for (text, line, what) in [
-            (
-                "client_id = 'a'\nclient_secret = 's3cret'",
-                2,
-                "unknown field `client_secret`",
-            ),
-            ("config = 's3cret'", 1, "unknown field `config`"),
-            (
-                "\n\nretries = 's3cret'",
-                3,
-                "not TOML, or a value of the wrong type",
-            ),
-            ("scope = [1]", 1, "not TOML, or a value of the wrong type"),
-            (
-                "client_id = s3cret",
-                1,
-                "not TOML, or a value of the wrong type",
-            ),
-        ] {
-            let (at, said) = Settings::from_toml(text).unwrap_err();
-            assert_eq!(at, line, "{text}");
-            assert!(said.starts_with(what), "{said}");
-            assert!(!said.contains("s3cret"), "{said}");
-        }
-    }
-
-    #[test]
-    fn flags_win() {
-        let flags = read("client_id = 'flag'\nscope = 'flag'");
-        let file = read("client_id = 'file'\nscope = ['a', 'b']\naudience = 'file'\nretries = 0");
-        let both = flags.over(file);
-        assert_eq!(both.client_id.as_deref(), Some("flag"));
-        assert_eq!(both.scope, ["flag"]);
-        assert_eq!(both.audience.as_deref(), Some("file"));
-        assert_eq!(both.policy().unwrap().retries(), 0);
     }
 
     #[test]

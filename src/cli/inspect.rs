@@ -27,25 +27,23 @@ pub(super) fn run(args: Args) -> ExitCode {
     let token = match token {
         Ok(token) => token,
         Err(why) => {
-            say(&format!("steadfast inspect: {why}"));
+            super::say("inspect", &why);
             return ExitCode::from(2);
         }
     };
     let Some(decoded) = decode(&token) else {
-        say("steadfast inspect: this is no JWS in compact form with JSON in it");
+        super::say("inspect", &"this is no JWS in compact form with JSON in it");
         return ExitCode::from(1);
     };
-    say("WARNING: NOT VERIFIED. Anyone can have written this; its signature was not checked.");
+    super::say("inspect", &UNVERIFIED);
     match writeln!(io::stdout(), "{decoded:#}") {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::from(2),
     }
 }
 
-fn say(what: &str) {
-    // Nobody may be listening.
-    let _ = writeln!(io::stderr(), "{what}");
-}
+const UNVERIFIED: &str =
+    "WARNING: NOT VERIFIED. Anyone can have written this; its signature was not checked.";
 
 fn decode(token: &[u8]) -> Option<Value> {
     let mut parts = token.split(|byte| *byte == b'.');

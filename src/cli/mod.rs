@@ -7,10 +7,14 @@ mod config;
 mod demo;
 mod inspect;
 mod keys;
+mod policy;
 mod serve;
+mod status;
 mod token;
 mod verify;
 
+use std::fmt;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -23,19 +27,16 @@ struct Cli {
     command: Command,
 }
 
+/// Each is explained where its arguments are.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Verify tokens against a key set in a file.
     Verify(verify::Args),
-    /// Print the current access token, issuing one only when the policy says so.
     Token(token::Args),
-    /// Fetch a key set into a key file, or list what is in one.
+    Status(status::Args),
+    Policy(policy::Args),
     Keys(keys::Args),
-    /// Run the embedded OAuth service until it is interrupted.
     Serve(serve::Args),
-    /// Show what a token says, unverified.
     Inspect(inspect::Args),
-    /// Live through an outage in twenty seconds, in three ways side by side.
     Demo(demo::Args),
 }
 
@@ -44,9 +45,24 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Verify(args) => verify::run(args),
         Command::Token(args) => token::run(args),
+        Command::Status(args) => status::run(args),
+        Command::Policy(args) => policy::run(args),
         Command::Keys(args) => keys::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Demo(args) => demo::run(args),
     }
+}
+
+/// Words for people, of one subcommand.
+fn say(subcommand: &str, what: &dyn fmt::Display) {
+    // Nobody may be listening.
+    let _ = writeln!(io::stderr(), "steadfast {subcommand}: {what}");
+}
+
+/// For a command that does one thing at a time.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
 }

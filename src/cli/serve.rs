@@ -44,7 +44,7 @@ pub(super) fn run(args: Args) -> ExitCode {
     let config = match config(&args) {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("steadfast serve: --validity: {error}");
+            super::say("serve", &format_args!("--validity: {error}"));
             return ExitCode::from(2);
         }
     };
@@ -54,7 +54,7 @@ pub(super) fn run(args: Args) -> ExitCode {
     match runtime.and_then(|runtime| runtime.block_on(serve(config, &args.client_id))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("steadfast serve: {error}");
+            super::say("serve", &error);
             ExitCode::FAILURE
         }
     }
@@ -83,7 +83,10 @@ async fn serve(config: ServiceConfig, client_id: &str) -> io::Result<()> {
     let mut out = io::stdout();
     writeln!(out, "{}", describe(&service, client_id))?;
     out.flush()?;
-    eprintln!("serving {}, stop with Ctrl-C", service.url());
+    super::say(
+        "serve",
+        &format_args!("serving {}, stop with Ctrl-C", service.url()),
+    );
     stop.wait().await;
     service.stop().await;
     Ok(())

@@ -81,8 +81,7 @@ pub(super) fn run(args: Args) -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(Trouble::Output) => ExitCode::from(2),
         Err(Trouble::Input(what)) => {
-            // Nobody may be listening.
-            let _ = writeln!(io::stderr(), "steadfast verify: {what}");
+            super::say("verify", &what);
             ExitCode::from(2)
         }
     }

@@ -18,7 +18,8 @@ use super::sign::SignError;
 /// The first private key in `pem` counts. An EC key must come with its public key, as usual.
 pub fn encoding_key_from_pem(pem: &str) -> Result<EncodingKey, SignError> {
     let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| SignError::NoKey)?;
-    match &key {
+    let key = Zeroizing::new(key);
+    match &*key {
         PrivateKeyDer::Pkcs1(der) => rsa_key(der.secret_pkcs1_der()),
         PrivateKeyDer::Sec1(der) => sec1_key(der.secret_sec1_der()),
         PrivateKeyDer::Pkcs8(der) => pkcs8_key(der.secret_pkcs8_der()),

@@ -52,6 +52,22 @@ pub fn sign(
     Ok(token)
 }
 
+/// What `key` signs with where nothing else is asked for: RS256, ES256, ES384, EdDSA or HS256.
+#[cfg(feature = "http")]
+pub(crate) fn default_algorithm(key: &EncodingKey) -> super::Algorithm {
+    use jsonwebtoken::AlgorithmFamily;
+
+    match key.family() {
+        AlgorithmFamily::Rsa => super::Algorithm::RS256,
+        AlgorithmFamily::Ed => super::Algorithm::EdDSA,
+        AlgorithmFamily::Hmac => super::Algorithm::HS256,
+        AlgorithmFamily::Ec if new_signer(&Algorithm::ES256, key).is_ok() => {
+            super::Algorithm::ES256
+        }
+        AlgorithmFamily::Ec => super::Algorithm::ES384,
+    }
+}
+
 fn push_json(value: &impl serde::Serialize, token: &mut String) -> Result<(), SignError> {
     let json = serde_json::to_vec(value).map_err(|_| SignError::NotJson)?;
     BASE64_URL_SAFE_NO_PAD.encode_string(json, token);

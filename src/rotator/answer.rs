@@ -15,15 +15,18 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::error::{Class, ErrorCode, IssueError, Reason};
-use super::{Answer, Try};
+use super::sent::Sent;
+use super::{Answer, TokenView, Try};
 use crate::clock::Timestamp;
 use crate::jose::{Shape, shape};
-use crate::token::{AccessToken, ClientSecret, LifetimeSource, Token, TokenFormat};
+use crate::token::{AccessToken, ClientSecret, LifetimeSource, RefreshToken, Token, TokenFormat};
 use crate::transport;
 
 /// Reads an answer of the token endpoint to a request for an access token.
 ///
-/// `secret` is what the client authenticated with, lest an error repeats it.
+/// `secret` is what the client authenticated with, lest an error repeats it. A
+/// [`Rotator`](super::Rotator) sees to it that none repeats a secret, assertion or token that its
+/// request held, whether it is given here or not.
 ///
 /// # Errors
 ///
@@ -33,15 +36,53 @@ pub fn read_answer(
     this: &Try,
     secret: Option<&ClientSecret>,
 ) -> Result<Answer, IssueError> {
+    read_with_view(response, this, TokenView::Times, secret)
+}
+
+/// The refresh token that came with the answer (RFC 6749 6).
+pub(super) fn refresh_token(response: &Response<Vec<u8>>) -> Option<RefreshToken> {
+    let members = Members::of(response);
+    let granted = response.status().is_success() && members.has("access_token");
+    granted.then(|| members.text("refresh_token").and_then(RefreshToken::new))?
+}
+
+/// RFC 8693 2.2.1: what stands in `access_token` need not be one.
+pub(super) fn check_issued_type(response: &Response<Vec<u8>>) -> Result<(), IssueError> {
+    match Members::of(response).text("issued_token_type") {
+        Some(kind) if NOT_ACCESS.iter().any(|it| kind.ends_with(it)) => {
+            Err(IssueError::transient(Reason::TokenType))
+        }
+        _ => Ok(()),
+    }
+}
+
+const NOT_ACCESS: [&str; 3] = [
+    ":token-type:refresh_token",
+    ":token-type:saml1",
+    ":token-type:saml2",
+];
+
+/// The same for a token into which clients may look no further than `view`.
+pub(super) fn read_with_view(
+    response: &Response<Vec<u8>>,
+    this: &Try,
+    view: TokenView,
+    secret: Option<&ClientSecret>,
+) -> Result<Answer, IssueError> {
     let members = Members::of(response);
     if response.status().is_success() && members.has("access_token") {
-        granted(&members, response.headers(), this)
+        granted(&members, response.headers(), this, view)
     } else {
         Err(refused(response, &members, this, secret))
     }
 }
 
-fn granted(members: &Members<'_>, headers: &HeaderMap, this: &Try) -> Result<Answer, IssueError> {
+fn granted(
+    members: &Members<'_>,
+    headers: &HeaderMap,
+    this: &Try,
+    view: TokenView,
+) -> Result<Answer, IssueError> {
     if let Some(kind) = members.text("token_type")
         && NOT_BEARER.iter().any(|it| kind.eq_ignore_ascii_case(it))
     {
@@ -51,13 +92,10 @@ fn granted(members: &Members<'_>, headers: &HeaderMap, this: &Try) -> Result<Ans
         .text("access_token")
         .and_then(AccessToken::new)
         .ok_or(IssueError::transient(Reason::Unreadable))?;
-    let format = match shape(access_token.expose()) {
-        Shape::Jws => TokenFormat::Jwt,
-        Shape::Jwe | Shape::Opaque | Shape::Malformed => TokenFormat::Opaque,
-    };
-    let claims = match format {
-        TokenFormat::Jwt => Claims::of(access_token.expose()),
-        TokenFormat::Opaque => Claims::default(),
+    let format = format(access_token.expose(), view);
+    let claims = match (format, view) {
+        (TokenFormat::Jwt, TokenView::Times) => Claims::of(access_token.expose()),
+        _ => Claims::default(),
     };
     let (lifetime, lifetime_source) = lifetime(
         members.seconds("expires_in"),
@@ -75,6 +113,13 @@ fn granted(members: &Members<'_>, headers: &HeaderMap, this: &Try) -> Result<Ans
         },
         rotate_in: members.seconds("refresh_in").and_then(duration),
     })
+}
+
+fn format(token: &str, view: TokenView) -> TokenFormat {
+    match (view, shape(token)) {
+        (TokenView::Times | TokenView::Shape, Shape::Jws) => TokenFormat::Jwt,
+        _ => TokenFormat::Opaque,
+    }
 }
 
 /// Kinds of token that are of no use in a bearer's header (RFC 9449 5, RFC 8693 2.2.1).
@@ -169,6 +214,7 @@ fn refused(
 ) -> IssueError {
     let status = response.status().as_u16();
     let code = members.text("error").filter(|code| !code.is_empty());
+    let hidden = Hidden::of(secret, response);
     // Under a status of success it is GitHub that refuses.
     let told = matches!(status, 200..=299 | 400..=499) && !is_busy(status);
     let class = match &code {
@@ -179,10 +225,10 @@ fn refused(
         reason: match code {
             Some(code) => Reason::Error {
                 status,
-                code: shown(&code, secret),
+                code: hidden.shown(&code),
                 description: members
                     .text("error_description")
-                    .map(|text| tidy(&text, secret).into()),
+                    .map(|text| hidden.tidy(&text).into()),
             },
             None if response.status().is_success() => Reason::Unreadable,
             None => Reason::Status { status },
@@ -212,33 +258,55 @@ fn is_busy(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500..=599)
 }
 
-/// Any text may come as a code.
-fn shown(code: &str, secret: Option<&ClientSecret>) -> ErrorCode {
-    let code = ErrorCode::new(&tidy(code, secret));
-    if code.as_str().is_empty() || looks_secret(code.as_str()) {
-        ErrorCode::new("unknown")
-    } else {
-        code
+/// What an error must not repeat, the longest first.
+struct Hidden<'a>(Vec<&'a str>);
+
+impl<'a> Hidden<'a> {
+    fn of(secret: Option<&'a ClientSecret>, response: &'a Response<Vec<u8>>) -> Self {
+        let sent = Sent::before(response).into_iter().flat_map(Sent::secrets);
+        let secret = secret.map(ClientSecret::expose);
+        let mut all: Vec<_> = sent.chain(secret).filter(|it| !it.is_empty()).collect();
+        all.sort_by_key(|it| std::cmp::Reverse(it.len()));
+        Self(all)
+    }
+
+    /// Any text may come as a code; those that are known are in the specifications.
+    fn shown(&self, code: &str) -> ErrorCode {
+        if PERMANENT.contains(&code) {
+            return ErrorCode::new(code);
+        }
+        let code = ErrorCode::new(&self.tidy(code));
+        if code.as_str().is_empty() || looks_secret(code.as_str()) {
+            ErrorCode::new("unknown")
+        } else {
+            code
+        }
+    }
+
+    /// The service's own words on one line of at most 200 characters, without what was sent or
+    /// anything that looks like a secret or a token.
+    fn tidy(&self, text: &str) -> String {
+        let hide = |text: String, secret: &&str| text.replace(*secret, HIDDEN);
+        let text = self.0.iter().fold(text.to_owned(), hide);
+        let is_secret =
+            |word: &str| looks_secret(word) || self.0.iter().any(|it| holds_encoded(word, it));
+        let words: Vec<&str> = text
+            // Entra's descriptions hold CR LF.
+            .split(|it: char| it.is_whitespace() || it.is_control())
+            .filter(|word| !word.is_empty())
+            .map(|word| if is_secret(word) { HIDDEN } else { word })
+            .collect();
+        words.join(" ").chars().take(200).collect()
     }
 }
 
-/// The service's own words on one line of at most 200 characters, without the client's secret or
-/// anything that looks like one, or like a token.
-fn tidy(text: &str, secret: Option<&ClientSecret>) -> String {
-    let text = match secret.map(ClientSecret::expose) {
-        Some(secret) if !secret.is_empty() => Cow::Owned(text.replace(secret, HIDDEN)),
-        _ => Cow::Borrowed(text),
-    };
-    let words: Vec<&str> = text
-        // Entra's descriptions hold CR LF.
-        .split(|it: char| it.is_whitespace() || it.is_control())
-        .filter(|word| !word.is_empty())
-        .map(|word| if looks_secret(word) { HIDDEN } else { word })
-        .collect();
-    words.join(" ").chars().take(200).collect()
-}
-
 const HIDDEN: &str = "…";
+
+/// Whether `word` repeats the secret as it is spelled in a form or in HTTP Basic.
+fn holds_encoded(word: &str, secret: &str) -> bool {
+    let mut pairs = url::form_urlencoded::parse(word.as_bytes());
+    pairs.any(|(name, value)| name.contains(secret) || value.contains(secret))
+}
 
 fn looks_secret(word: &str) -> bool {
     let length = word.bytes().filter(u8::is_ascii_graphic).count();

@@ -24,6 +24,8 @@ pub enum Error {
     Pending,
     /// There is no token, and to ask for one needs a tokio runtime.
     NoRuntime,
+    /// There is no token, and the system gives no thread to ask for one.
+    NoThread,
 }
 
 impl Error {
@@ -61,6 +63,7 @@ impl fmt::Display for Error {
             Self::Opaque(failing) => write!(f, "no JWT could be had {failing}"),
             Self::Pending => f.write_str("no token was issued in time, the renewal goes on"),
             Self::NoRuntime => f.write_str("issuing a token needs a tokio runtime"),
+            Self::NoThread => f.write_str("the system gives no thread to issue a token"),
         }
     }
 }
@@ -142,10 +145,14 @@ pub enum Reason {
     OpaqueInsteadOfJwt,
     /// The request could not be built: a secret, key or assertion is not to be had.
     NoCredential,
+    /// The provider issues tokens for an audience alone, and the client names none.
+    NoAudience,
     /// The attempt as a whole took too long.
     Deadline,
     /// The renewal panicked, or its runtime was shut down.
     BrokenOff,
+    /// The store cannot be used, and what the request spends must not be sent without it.
+    NoStore,
     /// Another process holds the store, and neither issues nor lets go.
     StoreBusy,
 }
@@ -199,8 +206,10 @@ impl fmt::Display for Reason {
             Self::SameToken => "the same token again",
             Self::OpaqueInsteadOfJwt => "an opaque token where a JWT is required",
             Self::NoCredential => "the credential is not to be had",
+            Self::NoAudience => "the provider wants an audience",
             Self::Deadline => "the attempt took too long",
             Self::BrokenOff => "the renewal broke off",
+            Self::NoStore => "the store cannot be used, and a refresh token is not sent without it",
             Self::StoreBusy => "another process holds the store and issues nothing",
         })
     }

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::error::{IssueError, Reason};
+#[cfg(feature = "metrics")]
+use super::metrics;
 use super::pause::Tries;
+use super::sent::Sent;
 use super::shared::Shared;
-use super::state::State;
-use super::store::{Claim, StoreError};
+use super::state::{self, State};
+use super::store::{Claim, LONGEST_ANSWER_OF_A_STORE, StoreError, in_time};
 use super::{Answer, Try};
 use crate::clock::{Clock, Now, SystemClock};
 
@@ -52,8 +55,16 @@ impl Limits {
 
 /// From the claim to its end; whoever polls for the claim is more patient.
 const HELD_AT_MOST: Duration = Duration::from_secs(25);
+
+/// How long a caller that is gone for good after `wait` must stay, so that no request of a grant that
+/// [spends](super::Grant::spends) is on its way when it goes: what replaces the thing spent would be
+/// lost. It stays as long only while there is such a request.
+pub(super) fn until_landed(wait: Duration) -> Duration {
+    wait.max(LONG_ENOUGH) + HELD_AT_MOST
+}
+
 /// For one write: the stamp before the first request, and what came of the attempt after it.
-const TO_WRITE: Duration = Duration::from_secs(1);
+const TO_WRITE: Duration = LONGEST_ANSWER_OF_A_STORE;
 
 /// What came of asking for the store's claim.
 enum Asked {
@@ -69,10 +80,11 @@ impl Flight {
     /// Claims the renewal, if one is wanted and none is under way.
     pub(super) fn claim(shared: &Arc<Shared>) -> Option<Self> {
         let now = shared.now();
-        let begun = shared.try_update(|state| state.begin(now))?;
+        let process = std::process::id();
+        let begun = shared.try_update(|state| state.begin(now, process))?;
         Some(Self {
             shared: Arc::clone(shared),
-            number: begun.flight()?,
+            number: begun.flight(process)?,
             landed: false,
         })
     }
@@ -84,7 +96,10 @@ impl Flight {
         self.space().await;
         let polling = self.ask_for_claim(start + limits.patience);
         match timeout_at(start + limits.total, polling).await {
-            Ok(Asked::Go(claim)) => self.issue(claim, start + limits.total).await,
+            Ok(Asked::Go(mut claim)) => {
+                self.issue(&mut claim, start + limits.total).await;
+                release(claim).await;
+            }
             Ok(Asked::Settled) => {}
             Ok(Asked::Busy) => self.put_off(WHILE_ANOTHER_ISSUES),
             Err(_) if self.has_token() => self.put_off(WHILE_ANOTHER_ISSUES),
@@ -113,9 +128,9 @@ impl Flight {
                 Err(error) => return self.without_store(error),
             }
             let shared = &*self.shared;
-            let silent = shared.state.load().holder_is_silent(shared.now());
-            if silent && Instant::now() >= patience {
-                return match shared.parts.store.claim_anyway(&shared.key).await {
+            let silent = !self.spends() && shared.state.load().holder_is_silent(shared.now());
+            if silent && Instant::now() >= patience && self.all_are_silent().await {
+                return match in_time(shared.parts.store.claim_anyway(&shared.key)).await {
                     Ok(claim) => Asked::Go(Some(claim)),
                     Err(error) => self.without_store(error),
                 };
@@ -124,13 +139,20 @@ impl Flight {
         }
     }
 
+    /// The same of everyone whom the claim may be held for.
+    async fn all_are_silent(&self) -> bool {
+        let shared = &*self.shared;
+        let stamp = in_time(shared.parts.store.stamp()).await;
+        state::is_silent(stamp.ok().flatten(), shared.now())
+    }
+
     async fn try_claim(&self) -> Result<Asked, StoreError> {
         let shared = &*self.shared;
         shared.read_store().await?;
         if !self.is_wanted() {
             return Ok(Asked::Settled);
         }
-        let Some(claim) = shared.parts.store.try_claim(&shared.key).await? else {
+        let Some(claim) = in_time(shared.parts.store.try_claim(&shared.key)).await? else {
             return Ok(Asked::Busy);
         };
         // Whoever held the claim until now may have issued.
@@ -146,11 +168,15 @@ impl Flight {
             self.put_off(WHILE_STORE_IS_UNUSABLE);
             return Asked::Settled;
         }
+        if self.spends() {
+            self.fail(&IssueError::transient(Reason::NoStore), false);
+            return Asked::Settled;
+        }
         Asked::Go(None)
     }
 
     /// Under the claim: stamp, ask, take in what came, write.
-    async fn issue(&self, mut claim: Option<Box<dyn Claim>>, end: Instant) {
+    async fn issue(&self, claim: &mut Option<Box<dyn Claim>>, end: Instant) {
         let shared = &*self.shared;
         let now = shared.now();
         let Some(planned) = shared.try_update(|state| state.plan(now)) else {
@@ -158,19 +184,21 @@ impl Flight {
         };
         // This finds out whether the store can be written before a token is asked for that would be
         // lost to it.
-        if let Err(error) = write(&mut claim, &planned).await
+        if let Err(error) = write(claim, &planned).await
             && let Asked::Settled = self.without_store(error)
         {
             return;
         }
-        let end = end.min(Instant::now() + HELD_AT_MOST - 2 * TO_WRITE);
-        match timeout_at(end, self.attempt(&mut claim)).await {
-            Ok(Ok((answer, asked))) => self.succeed(&answer, asked),
+        let held = Instant::now() + HELD_AT_MOST - 2 * TO_WRITE;
+        // A request that spends is not broken off because a caller is in a hurry.
+        let broken_off = if self.spends() { held } else { end.min(held) };
+        match timeout_at(broken_off, self.attempt(claim, end)).await {
+            Ok(Ok((answer, asked))) => self.succeed(claim, &answer, asked).await,
             Ok(Err((error, without_format))) => self.fail(&error, without_format),
             Err(_) => self.fail(&IssueError::transient(Reason::Deadline), false),
         }
         let state = shared.state.load_full();
-        let written = write(&mut claim, &state).await;
+        let written = write(claim, &state).await;
         if claim.is_some() {
             shared.store_is(written.err());
         }
@@ -181,6 +209,7 @@ impl Flight {
     async fn attempt(
         &self,
         claim: &mut Option<Box<dyn Claim>>,
+        end: Instant,
     ) -> Result<(Answer, Now), (IssueError, bool)> {
         let shared = &*self.shared;
         let refused = shared.state.load().format_was_refused();
@@ -200,6 +229,9 @@ impl Flight {
             let Some(wait) = tries.next(&error, fastrand::f64()) else {
                 return Err((error, without_format));
             };
+            if self.spends() && !may_spend_again(&error, wait, end) {
+                return Err((error, without_format));
+            }
             shared.parts.clock.sleep(wait).await;
             let now = shared.now();
             let state = shared.update(|state| state.stamped(now));
@@ -216,26 +248,56 @@ impl Flight {
             ask_for_jwt,
             last_lifetime: shared.state.load().last_lifetime(),
             wanted_lifetime: shared.parts.policy.validity(),
+            successor: shared.state.load().successor().cloned(),
         };
-        let request = shared.parts.grant.request(&this)?;
+        let request = shared.parts.grant.request(&this).await?;
         let endpoint = shared.parts.grant.endpoint();
-        let sent = shared
+        let sent = Sent::of(&request);
+        let answered = shared
             .parts
             .transport
             .send(endpoint, request, LONGEST_ANSWER);
-        let answer = shared.parts.grant.read(&this, &sent.await?)?;
+        let mut response = answered.await?;
+        response.extensions_mut().insert(sent);
+        if let Some(successor) = shared.parts.grant.successor(&this, &response) {
+            shared.update(|state| state.succeeded_by(successor.clone()));
+        }
+        let answer = shared.parts.grant.read(&this, &response)?;
         let now = shared.now();
         shared.state.load().check(&answer, asked, now)?;
         Ok(answer)
     }
 
-    fn succeed(&self, answer: &Answer, asked: Now) {
+    async fn succeed(&self, claim: &mut Option<Box<dyn Claim>>, answer: &Answer, asked: Now) {
+        #[cfg(feature = "metrics")]
+        metrics::issued(&self.shared.key);
         let (now, fraction) = (self.shared.now(), fastrand::f64());
-        self.shared
-            .update(|state| state.succeeded(answer, asked, now, fraction));
+        let after = |state: &State| state.succeeded(answer, asked, now, fraction);
+        if self.spends() {
+            self.keep(claim, &after(&self.shared.state.load())).await;
+        }
+        self.shared.update(after);
+    }
+
+    /// RFC 9700 4.14.2: whoever is killed once the access token is out must not come back with a
+    /// refresh token that was replaced. If the store fails now, after it took the stamp, the token
+    /// is handed out nevertheless: to withhold it would mend nothing.
+    async fn keep(&self, claim: &mut Option<Box<dyn Claim>>, state: &State) {
+        for _ in 0..WRITES {
+            if write(claim, state).await.is_ok() {
+                return;
+            }
+            SystemClock.sleep(between_polls()).await;
+        }
+    }
+
+    fn spends(&self) -> bool {
+        self.shared.parts.grant.spends()
     }
 
     fn fail(&self, error: &IssueError, without_format: bool) {
+        #[cfg(feature = "metrics")]
+        metrics::failed(&self.shared.key, error, self.has_token());
         let (now, random) = (self.shared.now(), fastrand::f64());
         self.shared
             .update(|state| state.failed(error, without_format, now, random));
@@ -279,10 +341,19 @@ async fn write(claim: &mut Option<Box<dyn Claim>>, state: &State) -> Result<(), 
     let Some(claim) = claim else {
         return Ok(());
     };
-    let late = || StoreError::Unusable("no answer in time".into());
-    timeout(TO_WRITE, claim.write(&state.record()))
-        .await
-        .unwrap_or_else(|_| Err(late()))
+    in_time(claim.write(&state.record())).await
+}
+
+/// Best effort: a claim that is not given back ends by itself.
+async fn release(claim: Option<Box<dyn Claim>>) {
+    if let Some(mut claim) = claim {
+        let _ = in_time(claim.release()).await;
+    }
+}
+
+/// Only if nothing was sent; and what is sent is not broken off, so it must have the time for it.
+fn may_spend_again(error: &IssueError, wait: Duration, end: Instant) -> bool {
+    error.reason == Reason::NoConnection && Instant::now() + wait + LONG_ENOUGH < end
 }
 
 fn between_polls() -> Duration {
@@ -294,6 +365,9 @@ const LONGEST_ANSWER: usize = 1024 * 1024;
 
 /// What a service that is well needs for an answer at the most.
 const LONG_ENOUGH: Duration = Duration::from_secs(2);
+
+/// Besides the one that ends every renewal.
+const WRITES: u8 = 2;
 
 const WHILE_ANOTHER_ISSUES: Duration = Duration::from_secs(1);
 const WHILE_STORE_IS_UNUSABLE: Duration = Duration::from_secs(10);

@@ -17,6 +17,8 @@ pub struct Held {
     /// When this process got it, and how old it was then.
     since: Now,
     age_then: Duration,
+    /// The age at which it is due.
+    rotation: Duration,
     /// In boot time: when it is due, when calls begin to wait for its renewal, when it expires.
     due: Duration,
     nearly_expired: Duration,
@@ -46,9 +48,11 @@ impl Held {
         let margin = LONGEST_MARGIN.min(lifetime / 10);
         let drawn = policy.rotation_age(lifetime, issued.fraction);
         let rotation = issued.rotate_in.map_or(drawn, |asked| asked.min(drawn));
+        let rotation = rotation.min(lifetime.saturating_sub(margin));
         let boot = |age: Duration| since.boot.saturating_add(age.saturating_sub(age_then));
         Self {
-            due: boot(rotation.min(lifetime.saturating_sub(margin))),
+            rotation,
+            due: boot(rotation),
             nearly_expired: boot(lifetime.saturating_sub(margin)),
             expired: boot(lifetime),
             issued,
@@ -116,22 +120,19 @@ impl Held {
 
     /// When it is or was due, by the wall clock as it goes now.
     pub(super) fn rotate_at(&self, now: Now) -> Timestamp {
-        let past = now.boot.saturating_sub(self.due);
-        now.wall.plus(self.until_due(now)).minus(past)
+        now.wall.minus(self.age(now)).plus(self.rotation)
     }
 
     /// One of the two clocks was set or stood still since: then the age may be wrong.
     #[inline]
     fn clocks_disagree(&self, now: Now) -> bool {
         let boot = now.boot.saturating_sub(self.since.boot);
-        distance(self.since.wall.plus(boot), now.wall) > LARGEST_DISAGREEMENT
+        let expected = self.since.wall.plus(boot);
+        let apart = expected.as_millis().abs_diff(now.wall.as_millis());
+        apart > LARGEST_DISAGREEMENT_MS
     }
 }
 
-fn distance(one: Timestamp, other: Timestamp) -> Duration {
-    one.since(other).max(other.since(one))
-}
-
 const NEAR_FUTURE: Duration = Duration::from_secs(5 * 60);
-const LARGEST_DISAGREEMENT: Duration = Duration::from_secs(60);
+const LARGEST_DISAGREEMENT_MS: u64 = 60_000;
 const LONGEST_MARGIN: Duration = Duration::from_secs(30);

@@ -1,15 +1,23 @@
 //! The seam between the rotator and a grant: how a token is asked for and what came.
 
 use std::borrow::Cow;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::IssueError;
+use super::record::Successor;
 use super::store::{CredentialTag, StoreKey};
 use crate::clock::Timestamp;
 use crate::token::{FormatPreference, Token};
 use crate::transport::Endpoint;
 
-/// How a client gets a token: builds the request and reads the answer. Sends nothing itself.
+/// A future that [`Grant::request`] returns.
+pub type Requesting<'a> =
+    Pin<Box<dyn Future<Output = Result<http::Request<Vec<u8>>, IssueError>> + Send + 'a>>;
+
+/// How a client gets a token: builds the request and reads the answer. Does not send it itself.
 pub trait Grant: Send + Sync + 'static {
     /// The token endpoint.
     fn endpoint(&self) -> &Endpoint;
@@ -30,12 +38,21 @@ pub trait Grant: Send + Sync + 'static {
     /// Whether a request made with [`Try::ask_for_jwt`] differs from one without.
     fn can_ask_for_jwt(&self) -> bool;
 
-    /// The request of one try.
+    /// Whether a request uses up what it is made of, and must not get lost: true for refresh tokens,
+    /// which a service may take once and replace at each use; false for what can be sent or made
+    /// again. Then no request is made without the store's claim, none of which anything may have been
+    /// sent is repeated within its attempt, and none is broken off because a process is about to end.
+    fn spends(&self) -> bool {
+        false
+    }
+
+    /// The request of one try. It may take a while, such as for an assertion that is fetched
+    /// elsewhere; that counts as part of the attempt, which has 25 s in all.
     ///
     /// # Errors
     ///
     /// If a secret, key or assertion is not to be had.
-    fn request(&self, this: &Try) -> Result<http::Request<Vec<u8>>, IssueError>;
+    fn request<'a>(&'a self, this: &'a Try) -> Requesting<'a>;
 
     /// Reads the answer to it.
     ///
@@ -44,10 +61,56 @@ pub trait Grant: Send + Sync + 'static {
     /// If it holds no token that can be used. An opaque one where a JWT is required can, as far as
     /// this method goes.
     fn read(&self, this: &Try, response: &http::Response<Vec<u8>>) -> Result<Answer, IssueError>;
+
+    /// The refresh token that the answer puts in place of the one that was sent, whether or not the
+    /// access token beside it is of use. It goes into the store before that is handed out, and comes
+    /// back as [`Try::successor`].
+    fn successor(&self, _this: &Try, _response: &http::Response<Vec<u8>>) -> Option<Successor> {
+        None
+    }
+}
+
+/// A grant that is shared, or chosen while the program runs.
+impl<G: Grant + ?Sized> Grant for Arc<G> {
+    fn endpoint(&self) -> &Endpoint {
+        (**self).endpoint()
+    }
+
+    fn facts(&self) -> Vec<(&'static str, Cow<'_, str>)> {
+        (**self).facts()
+    }
+
+    fn credential(&self, key: &StoreKey) -> CredentialTag {
+        (**self).credential(key)
+    }
+
+    fn scope(&self) -> Option<&str> {
+        (**self).scope()
+    }
+
+    fn can_ask_for_jwt(&self) -> bool {
+        (**self).can_ask_for_jwt()
+    }
+
+    fn spends(&self) -> bool {
+        (**self).spends()
+    }
+
+    fn request<'a>(&'a self, this: &'a Try) -> Requesting<'a> {
+        (**self).request(this)
+    }
+
+    fn read(&self, this: &Try, response: &http::Response<Vec<u8>>) -> Result<Answer, IssueError> {
+        (**self).read(this, response)
+    }
+
+    fn successor(&self, this: &Try, response: &http::Response<Vec<u8>>) -> Option<Successor> {
+        (**self).successor(this, response)
+    }
 }
 
 /// One try to issue a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Try {
     /// Wall time at its start.
     pub asked_at: Timestamp,
@@ -60,6 +123,9 @@ pub struct Try {
     pub last_lifetime: Option<Duration>,
     /// The lifetime that the policy wants, for the very first answer that tells none.
     pub wanted_lifetime: Duration,
+    /// The refresh token in force, where the service replaced the one that the user gave: what
+    /// [`Grant::successor`] said last.
+    pub successor: Option<Successor>,
 }
 
 /// What an answer holds.

@@ -4,6 +4,20 @@
 //! [`Rotator::token`] is all that most applications need. What it does at which moment is decided
 //! by [`state::State`], which is pure; [`Grant`] knows how a token is asked for; a
 //! [`Store`] keeps it beyond the process.
+//!
+//! | what there is to say | where |
+//! |---|---|
+//! | what is particular to a provider, to ask for, or to send with it | [`Client`], [`Preset`] |
+//! | a key or a certificate instead of a secret | [`PrivateKeyJwt`], [`ClientCertificate`] |
+//! | a token for a subject | [`SamlBearer`], [`JwtBearer`], [`TokenExchange`], [`RefreshTokenGrant`] |
+//! | processes, or machines, share one token | [`store`] |
+//! | a process ends right after | [`Rotator::token_once`], [`Rotator::reject_once`] |
+//! | a resource refused the token | [`Rotator::reject`] |
+//! | how things stand | [`Rotator::health`]; counters by the feature `metrics`: `rotator::metrics` |
+//! | there is no runtime | feature `blocking`: `rotator::blocking` |
+//! | the token goes out by itself | feature `tower`: `rotator::layer`; `reqwest-middleware`: `rotator::middleware` |
+//!
+//! The other half, which judges such tokens, is the [`verifier`](crate::verifier).
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -14,35 +28,49 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::clock::{Clock, SystemClock};
 use crate::policy::IssuancePolicy;
-use crate::token::Token;
+use crate::token::{AccessToken, Token};
 use crate::transport::{HttpTransport, Transport};
 
 mod answer;
 mod auth;
+mod client;
 pub mod error;
 mod flight;
 mod grant;
 mod health;
 mod held;
 mod issue;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod pause;
+mod preset;
 mod record;
+mod sent;
 mod shared;
 pub mod state;
 pub mod store;
+mod store_key;
 
 pub use answer::read_answer;
-pub use auth::{ClientAuth, SecretSource};
+pub use auth::{
+    ClientAuth, ClientCertificate, Credential, CredentialError, PrivateKeyJwt, SecretSource,
+};
+pub use client::Client;
 pub use error::Error;
-pub use grant::{ClientCredentials, Preset, UnknownPreset};
-pub use health::Health;
-pub use issue::{Answer, Grant, Try};
+pub use grant::{
+    Asserting, AssertionError, AssertionFile, AssertionSource, ClientCredentials, JwtBearer,
+    RefreshTokenGrant, SamlBearer, TokenExchange, TokenType,
+};
+pub use health::{Health, Status};
+pub use issue::{Answer, Grant, Requesting, Try};
+pub use preset::{Preset, TokenView, UnknownPreset};
+pub use record::Successor;
 
-use flight::{Flight, Limits};
+use flight::{Flight, Limits, until_landed};
 use shared::{Parts, Shared};
 use state::Action;
 use store::{MemoryStore, Store, StoreKey};
@@ -51,6 +79,13 @@ use store::{MemoryStore, Store, StoreKey};
 ///
 /// A call costs a snapshot load and a look at the clock while the token is fresh, and never fails
 /// while a token lives. [`Self::run`] rotates while nobody calls.
+///
+/// Secrets that lie in files are read again for every renewal, but not for a call whose token is
+/// fresh: a process that does not rotate while idle learns of a replaced secret when its token is
+/// due, or at the first call after a failure. With [`Self::run`] it learns of it within a minute.
+///
+/// A fork leaves the renewals and tasks of the parent behind. The child finds that out once its token
+/// is due, and renews for itself; like any task, [`Self::run`] is to be spawned there anew.
 ///
 /// ```no_run
 /// use steadfast::policy::IssuancePolicy;
@@ -164,19 +199,21 @@ impl Rotator {
     ///
     /// As [`Self::token`].
     pub async fn reject(&self, token: &Token) -> Result<Arc<Token>, Error> {
-        let (refused, now) = (&token.access_token, self.shared.now());
-        self.shared.try_update(|state| state.reject(refused, now));
-        let state = self.shared.state.load_full();
-        match state.token(now) {
-            Some(other) if other.access_token != *refused => {
-                let _ = self.renew(Limits::DETACHED);
-                Ok(Arc::clone(other))
-            }
-            _ => {
-                let wait = state::LONGEST_WAIT_WITH_TOKEN;
-                self.join(Limits::DETACHED, wait).await
-            }
+        if let Some(other) = self.refuse(token) {
+            let _ = self.renew(Limits::DETACHED);
+            return Ok(other);
         }
+        let wait = state::LONGEST_WAIT_WITH_TOKEN;
+        self.join(Limits::DETACHED, wait).await
+    }
+
+    /// Takes in that a resource refused `token`: another one, if there is one already.
+    fn refuse(&self, token: &Token) -> Option<Arc<Token>> {
+        let (refused, now) = (&token.access_token, self.shared.now());
+        self.shared.refuse(refused);
+        let state = self.shared.state.load();
+        let latest = state.token(now);
+        latest.filter(|it| it.access_token != *refused).cloned()
     }
 
     /// Rotates while nobody calls [`Self::token`]. Never ends by itself, whatever the service says;
@@ -219,23 +256,80 @@ impl Rotator {
     /// the lifetime that was granted, but never replaces a token that is younger than 30 s. What
     /// comes may still live shorter.
     ///
+    /// A process that ends while its refresh token is on the way loses the one that replaces it. So
+    /// with a grant that [spends](Grant::spends) what it sends this stays until a request that was
+    /// made is answered or given up, for up to 25 s more.
+    ///
     /// # Errors
     ///
     /// As [`Self::token`].
     pub async fn token_once(&self, min_validity: Duration) -> Result<Arc<Token>, Error> {
-        let shared = &*self.shared;
+        let looked = self.look_once(min_validity).await;
+        self.renew_once(looked).await
+    }
+
+    /// [`Self::reject`] for a process that ends right after: it reads the store, and if the latest
+    /// token there is the one that a resource `refused`, tries the renewal that the store's gate
+    /// allows *before* it returns, within 5 s in all. Another token is returned as it is, and nothing
+    /// is issued. `min_validity` is that of [`Self::token_once`].
+    ///
+    /// What comes may be the refused token again, where none other is to be had.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::token`].
+    pub async fn reject_once(
+        &self,
+        refused: &AccessToken,
+        min_validity: Duration,
+    ) -> Result<Arc<Token>, Error> {
+        let looked = self.look_once(min_validity).await;
+        let (shared, now) = (&*self.shared, self.shared.now());
+        if let Some(state) = shared.refuse(refused) {
+            // There is no later call of this process, so it waits until another token may be issued.
+            let spacing = state.spacing(now);
+            shared.parts.clock.sleep(spacing).await;
+            return self.renew_once(looked + spacing).await;
+        }
+        // Either there is a newer one, or the gate is closed.
+        let latest = shared.state.load().token(now).cloned();
+        match latest.filter(|latest| latest.access_token != *refused) {
+            Some(newer) => Ok(newer),
+            None => self.renew_once(looked).await,
+        }
+    }
+
+    /// Reads the store, and returns how long that took: a store may be slow.
+    async fn look_once(&self, min_validity: Duration) -> Duration {
+        let (shared, started) = (&*self.shared, Instant::now());
         shared.refresh_credential();
         shared.update(|state| state.clone().with_min_validity(min_validity));
         if let Err(error) = shared.read_store().await {
             shared.store_is(Some(error));
         }
+        started.elapsed()
+    }
+
+    /// The latest token after the renewal that is due, if one is; `waited` is taken from the time for
+    /// it.
+    async fn renew_once(&self, waited: Duration) -> Result<Arc<Token>, Error> {
+        let shared = &*self.shared;
         let wait = match shared.state.load().decide(shared.now()) {
             Action::Serve(held) => return Ok(held.token().clone()),
             Action::ServeAndRenew(_) => state::LONGEST_WAIT_WITH_TOKEN,
             Action::JoinThenServe(_, wait) | Action::Join(wait) => wait,
             Action::Fail(failing) => return Err(failing.into()),
         };
-        self.join(Limits::within(wait), wait).await
+        let wait = wait.saturating_sub(waited);
+        self.join(Limits::within(wait), self.stay(wait)).await
+    }
+
+    /// How long a process that means to end after `wait` stays.
+    fn stay(&self, wait: Duration) -> Duration {
+        match self.shared.parts.grant.spends() {
+            true => until_landed(wait),
+            false => wait,
+        }
     }
 
     /// How things stand.
@@ -265,24 +359,26 @@ impl Rotator {
         let mut landings = self.shared.landings.subscribe();
         let renewal = self.renew(limits);
         if let Ok(runtime) = &renewal
-            && self.shared.state.load().flight().is_some()
+            && self.shared.is_renewing()
         {
             // On a runtime without timers this panics, and so does the renewal: in tasks of their own,
             // where a panic is an error.
             let landed = async move { timeout(wait, landings.changed()).await.is_ok() };
             let _ = runtime.spawn(landed).await;
         }
+        self.outcome(renewal.map(drop))
+    }
+
+    /// After a wait: the latest token that lives, or why there is none.
+    fn outcome(&self, renewal: Result<(), Error>) -> Result<Arc<Token>, Error> {
         let (state, now) = (self.shared.state.load(), self.shared.now());
-        match (
-            state.token(now),
-            renewal,
-            state.flight(),
-            state.failing(now),
-        ) {
-            (Some(token), ..) => Ok(Arc::clone(token)),
-            (None, Err(error), ..) => Err(error),
-            (None, Ok(_), None, Some(failing)) => Err(failing.into()),
-            (None, Ok(_), ..) => Err(Error::Pending),
+        if let Some(token) = state.token(now) {
+            return Ok(Arc::clone(token));
+        }
+        renewal?;
+        match state.failing(now) {
+            Some(failing) if !self.shared.is_renewing() => Err(failing.into()),
+            _ => Err(Error::Pending),
         }
     }
 }

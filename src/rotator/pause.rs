@@ -34,8 +34,11 @@ pub(super) fn after(
         // and never below what even a short-lived token can afford.
         (Class::Transient, Some(life)) => {
             let floor = (life.lifetime / 20).clamp(Duration::from_secs(5), Duration::from_secs(60));
-            let quarter = spread(life.remaining / 4, SPREAD, random);
-            WITH_TOKEN.wait(attempts, random).min(quarter).max(floor)
+            let grown = WITH_TOKEN.wait(attempts, MIDDLE);
+            let pause = grown.min(life.remaining / 4).max(floor);
+            // Once it has expired every call fails, so then, at the latest, the service is asked.
+            let left = life.remaining.max(WITHOUT_TOKEN.first);
+            spread(pause, SPREAD, random).min(left)
         }
     };
     pause
@@ -44,6 +47,9 @@ pub(super) fn after(
 }
 
 const SPREAD: f64 = 0.2;
+
+/// What moves no wait.
+const MIDDLE: f64 = 0.5;
 
 const PERMANENT: Ladder = Ladder {
     first: Duration::from_secs(60),
@@ -86,10 +92,12 @@ impl Tries {
 
     /// Whether the parameter was refused, so that the next attempt should go without.
     pub(super) fn format_was_refused(&self, error: &IssueError) -> bool {
-        let refused = matches!(
-            &error.reason,
-            Reason::Error { code, .. } if code.as_str() == "invalid_request"
-        );
+        // One that is busy says nothing about the request, whatever its body repeats.
+        let refused = error.class == Class::Permanent
+            && matches!(
+                &error.reason,
+                Reason::Error { code, .. } if code.as_str() == "invalid_request"
+            );
         refused && self.may_go_without && self.ask_for_jwt
     }
 
@@ -118,17 +126,21 @@ impl Tries {
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl Gate {
-    /// Whether a refused token may cause a renewal. A gate that opens later than it was closed for
-    /// was written by a clock that runs ahead, and holds nobody.
+    /// Whether a refused token may cause a renewal.
     pub(super) fn is_open(&self, now: Timestamp) -> bool {
-        let left = self.opens_at.since(now);
-        left.is_zero() || left > self.closed_for()
+        self.opens_at <= now || !self.counts(now)
+    }
+
+    /// A gate that opens later than it was closed for was written by a clock that runs ahead, and
+    /// holds nobody.
+    pub(super) fn counts(&self, now: Timestamp) -> bool {
+        self.opens_at.since(now) <= self.closed_for()
     }
 
     /// The gate after a renewal that a refused token caused.
     pub(super) fn after(before: Option<Self>, now: Timestamp) -> Self {
         let closed_for = match before {
-            Some(gate) if now.since(gate.opens_at) < QUIET => gate
+            Some(gate) if gate.counts(now) && now.since(gate.opens_at) < QUIET => gate
                 .closed_for
                 .saturating_mul(2)
                 .clamp(FIRST_GATE, LAST_GATE),
@@ -149,8 +161,10 @@ impl Gate {
 const FIRST_GATE: u32 = 30;
 const LAST_GATE: u32 = 3600;
 
-/// This long without a refused token after the gate opened, and it starts anew.
-const QUIET: Duration = Duration::from_secs(600);
+/// This long without a refused token after the gate opened, and it starts anew. Forty minutes, so
+/// that a resource that refuses everything costs no more than 40 tokens a day, however seldom it is
+/// asked: who came every quarter of an hour would find ten quiet minutes each time.
+const QUIET: Duration = Duration::from_secs(2400);
 
 #[cfg(test)]
 mod tests {
@@ -181,13 +195,44 @@ mod tests {
             (12 * HOUR, 60, 60),
             (HOUR / 6, 40, 30),
             (HOUR / 6, 240, 60),
-            (HOUR / 60, 1, 5),
+            (HOUR / 60, 10, 5),
+            // It does not outlast the token.
+            (HOUR / 60, 3, 3),
+            (12 * HOUR, 20, 20),
+            (HOUR / 60, 0, 1),
         ] {
             let remaining = Duration::from_secs(remaining);
             assert_eq!(pause(&down, 9, lifetime, remaining), expected);
         }
         let refused = IssueError::permanent(Reason::Unreadable);
         assert_eq!(pause(&refused, 1, HOUR / 60, HOUR / 60), 60);
+    }
+
+    #[test]
+    fn retries_come_after_a_second_or_so_or_when_the_service_says() {
+        let policy = IssuancePolicy::default().with_retries(2).unwrap();
+        let after = |error: &IssueError, random| {
+            let wait = Tries::new(&policy, false, false).next(error, random);
+            wait.map(|it| it.as_millis())
+        };
+        let down = IssueError::transient(Reason::NoAnswer);
+        let waits = [0.0, 0.5, 1.0].map(|random| after(&down, random));
+        assert_eq!(waits, [Some(500), Some(1000), Some(1500)]);
+        for (status, seconds, wait) in [
+            (425, None, Some(1000)),
+            (429, None, None),
+            (429, Some(0), Some(1000)),
+            (429, Some(5), Some(5000)),
+            (429, Some(6), None),
+            (503, Some(5), Some(5000)),
+            (503, Some(6), None),
+        ] {
+            let busy = IssueError {
+                retry_after: seconds.map(Duration::from_secs),
+                ..IssueError::transient(Reason::Status { status })
+            };
+            assert_eq!(after(&busy, 0.5), wait, "{status} {seconds:?}");
+        }
     }
 
     fn error() -> impl Strategy<Value = IssueError> {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::error::{Class, Reason};
-use super::store::CredentialTag;
+use super::store_key::CredentialTag;
 use crate::clock::Timestamp;
-use crate::token::{AccessToken, LifetimeSource, Token, TokenFormat};
+use crate::token::{AccessToken, LifetimeSource, RefreshToken, Token, TokenFormat};
 
 /// What a [`Store`](super::store::Store) holds for one client.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,15 +26,105 @@ pub struct Record {
     pub gate: Option<Gate>,
     /// When the last request was about to be made.
     pub requested_at: Option<Timestamp>,
+    /// The refresh token in force, where the service replaced the one that the user gave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub successor: Option<Successor>,
+    /// All of this, sealed; then nothing else is here but `generation` and `requested_at`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Ciphertext>,
 }
 
 impl Record {
+    /// When the last thing in it ends that the service or a policy set a time for; `None` if there
+    /// is no such thing.
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        let expiry = |it: &Option<Issued>| it.as_ref().map(|it| it.token.expires_at);
+        [
+            expiry(&self.token),
+            expiry(&self.former),
+            self.failed.as_ref().map(|it| it.next_attempt),
+            self.gate.map(|it| it.opens_at),
+            self.sealed.as_ref().and_then(|it| it.ends_at),
+            // Nobody tells how long a refresh token lives.
+            self.successor
+                .as_ref()
+                .and(self.stamp())
+                .map(|it| it.plus(LONG_ENOUGH)),
+        ]
+        .into_iter()
+        .flatten()
+        .max()
+    }
+
+    /// How long it was of use when it was written, by the clock of whoever wrote it: from its latest
+    /// stamp to [`Self::ends_at`].
+    pub fn life(&self) -> Duration {
+        match (self.stamp(), self.ends_at()) {
+            (Some(stamp), Some(end)) => end.since(stamp),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// The latest time in it that is about when it was written.
+    pub(super) fn stamp(&self) -> Option<Timestamp> {
+        let failed = self.failed.as_ref().map(|it| it.written_at);
+        let issued = self.token.as_ref().map(|it| it.token.issued_at);
+        [self.requested_at, failed, issued]
+            .into_iter()
+            .flatten()
+            .max()
+    }
+
     /// Whether this was issued while `late` was on its way, by someone who did not wait for the
     /// claim: a slower answer is no newer one.
     pub(super) fn outran(&self, late: &Self) -> bool {
-        let token = |it: &Self| it.token.as_ref().map(|it| it.token.access_token.clone());
-        let rival = || token(self).is_some() && token(self) != token(late);
+        let rival = || self.has_token() && !self.has_token_of(late);
         self.generation > late.generation || (self.generation == late.generation && rival())
+    }
+
+    fn has_token(&self) -> bool {
+        self.token.is_some() || self.sealed.as_ref().is_some_and(|it| it.token.is_some())
+    }
+
+    fn has_token_of(&self, other: &Self) -> bool {
+        let token = |it: &Self| it.token.as_ref().map(|it| it.token.access_token.clone());
+        let sealed = |it: &Self| it.sealed.as_ref().and_then(|it| it.token);
+        token(self) == token(other) && sealed(self) == sealed(other)
+    }
+}
+
+const LONG_ENOUGH: Duration = Duration::from_secs(400 * 24 * 3600);
+
+/// The refresh token that is in force once the service has replaced the one that the user gave
+/// (RFC 6749 6, "refresh token rotation" in RFC 9700 4.14.2): the last link of a chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Successor {
+    /// The one to send next.
+    #[serde(with = "exposed")]
+    pub refresh_token: RefreshToken,
+    /// How often the service replaced one so far: of two links the one with more is newer.
+    pub number: u32,
+    /// Tells the refresh token that the user gave, with which the chain began, from any other: if the
+    /// user gives another one, this chain does not count.
+    pub initial: CredentialTag,
+}
+
+/// The one place where a refresh token leaves its redacting type.
+mod exposed {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::token::RefreshToken;
+
+    pub(super) fn serialize<S: Serializer>(it: &RefreshToken, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(it.expose())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<RefreshToken, D::Error> {
+        let text = String::deserialize(from)?;
+        RefreshToken::new(text).ok_or_else(|| D::Error::custom("not a refresh token"))
     }
 }
 
@@ -81,6 +171,19 @@ pub struct Gate {
     pub opens_at: Timestamp,
     /// How long it was closed for, in seconds.
     pub closed_for: u32,
+}
+
+/// A [`Record`] that only the holder of a key can read, with what a store must know of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ciphertext {
+    /// The nonce, the ciphertext and its tag, in base64url.
+    pub text: Box<str>,
+    /// Tells one token from another: 64 bits of an HMAC. `None` if no token is in it.
+    #[serde(default)]
+    pub token: Option<u64>,
+    /// [`Record::ends_at`] of what is in it.
+    #[serde(default)]
+    pub ends_at: Option<Timestamp>,
 }
 
 /// [`Issued`] as it is written: the one place where a token leaves its redacting type.

@@ -7,10 +7,13 @@ use tokio::sync::watch;
 
 use super::Health;
 use super::issue::Grant;
+#[cfg(feature = "metrics")]
+use super::metrics;
 use super::state::State;
-use super::store::{Store, StoreError, StoreKey};
+use super::store::{Store, StoreError, StoreKey, in_time};
 use crate::clock::{Clock, Now};
 use crate::policy::{Finding, IssuancePolicy};
+use crate::token::AccessToken;
 use crate::transport::Transport;
 
 /// What a rotator is made of.
@@ -41,7 +44,9 @@ impl Shared {
         let format = format!("{:?}", parts.policy.format());
         let facts = parts.grant.facts();
         let facts = facts.iter().map(|(name, value)| (*name, &**value));
-        let key = StoreKey::of(facts.chain([("format", format.as_str())]));
+        let seal = parts.store.seal_id();
+        let seal = seal.as_deref().map(|id| ("seal", id));
+        let key = StoreKey::of(facts.chain([("format", format.as_str())]).chain(seal));
         let state = State::new(parts.policy, parts.grant.credential(&key));
         Self {
             parts,
@@ -89,8 +94,13 @@ impl Shared {
         Arc::ptr_eq(&found, before)
     }
 
+    /// Whether a renewal is under way in this process.
+    pub(super) fn is_renewing(&self) -> bool {
+        self.state.load().flight(std::process::id()).is_some()
+    }
+
     pub(super) async fn read_store(&self) -> Result<(), StoreError> {
-        if let Some(record) = self.parts.store.read(&self.key).await? {
+        if let Some(record) = in_time(self.parts.store.read(&self.key)).await? {
             let now = self.now();
             self.update(|state| state.learn(record.clone(), now));
         }
@@ -104,7 +114,19 @@ impl Shared {
             .is_some()
     }
 
+    /// Takes in that a resource refused `token`: the state after it, if that changes anything.
+    pub(super) fn refuse(&self, token: &AccessToken) -> Option<Arc<State>> {
+        #[cfg(feature = "metrics")]
+        metrics::rejected(&self.key);
+        let now = self.now();
+        self.try_update(|state| state.reject(token, now))
+    }
+
     pub(super) fn store_is(&self, error: Option<StoreError>) {
+        #[cfg(feature = "metrics")]
+        if error.is_some() {
+            metrics::store_failed(&self.key);
+        }
         *lock(&self.store_error) = error;
     }
 
@@ -114,6 +136,7 @@ impl Shared {
         if grant.endpoint().is_plain() {
             health.findings.push(Finding::PlainHttp);
         }
+        health.findings.extend(self.parts.store.findings());
         health.store = lock(&self.store_error).clone();
         health
     }
@@ -122,6 +145,8 @@ impl Shared {
     pub(super) fn tell(&self) {
         let health = self.health();
         let before = std::mem::replace(&mut *lock(&self.told), health.clone());
+        #[cfg(feature = "metrics")]
+        metrics::landed(&self.key, &health);
         health.tell_changes(&before);
     }
 }

@@ -1,21 +1,22 @@
 //! What to do at which moment: the rotator without its I/O.
 //!
 //! [`State`] is a value. [`State::decide`] says what a call does now; everything else takes what
-//! happened and returns the state after it. The shells (async and one-shot) only carry it out.
+//! happened and returns the state after it. The shells (async, blocking and one-shot) only carry
+//! it out.
 
 use std::time::Duration;
 
 use super::error::{Failing, Reason};
-use super::health::Health;
+use super::health::{Health, Status};
 use super::store::CredentialTag;
 use crate::clock::{LONGEST_SLEEP, Now, Timestamp};
 use crate::policy::IssuancePolicy;
-use crate::token::{AccessToken, Token};
+use crate::token::{AccessToken, LifetimeSource, Token};
 
 mod change;
 
 pub use super::held::Held;
-pub use super::record::{Failed, Gate, Issued, Record};
+pub use super::record::{Failed, Gate, Issued, Record, Successor};
 
 /// All that one rotator knows.
 #[derive(Clone, Debug)]
@@ -38,8 +39,16 @@ pub struct State {
     put_off_until: Duration,
     gate: Option<Gate>,
     requested_at: Option<Timestamp>,
-    flight: Option<u64>,
+    successor: Option<Successor>,
+    flight: Option<Flying>,
     flights: u64,
+}
+
+/// A renewal under way, and the process that it is a task of.
+#[derive(Clone, Copy, Debug)]
+struct Flying {
+    number: u64,
+    process: u32,
 }
 
 /// What a call does now.
@@ -47,7 +56,8 @@ pub struct State {
 pub enum Action<'a> {
     /// Returns the token.
     Serve(&'a Held),
-    /// Returns the token, and makes sure that a renewal is under way.
+    /// Returns the token, and makes sure that a renewal is under way: in this process, which a fork
+    /// may have made another one.
     ServeAndRenew(&'a Held),
     /// Waits for the renewal, so long at most, and then returns what lives.
     JoinThenServe(&'a Held, Duration),
@@ -74,6 +84,7 @@ impl State {
             put_off_until: Duration::ZERO,
             gate: None,
             requested_at: None,
+            successor: None,
             flight: None,
             flights: 0,
         }
@@ -116,9 +127,9 @@ impl State {
             let half = held.remaining(now) / 2;
             return Action::JoinThenServe(held, half.min(LONGEST_WAIT_WITH_TOKEN));
         }
-        match self.flight {
-            None if may_wait => Action::ServeAndRenew(held),
-            _ => Action::Serve(held),
+        match may_wait {
+            true => Action::ServeAndRenew(held),
+            false => Action::Serve(held),
         }
     }
 
@@ -134,25 +145,32 @@ impl State {
 
     /// Claims the one renewal of this process: `None` unless one is wanted, none is under way and
     /// no pause forbids it. Claimed before anything is spawned.
-    pub fn begin(&self, now: Now) -> Option<Self> {
-        let free = self.flight.is_none() && self.may_begin(now);
-        free.then(|| Self {
-            flight: Some(self.flights + 1),
-            flights: self.flights + 1,
-            ..self.clone()
+    ///
+    /// A renewal of another process (`process` is the id of this one) is what a fork left behind: its
+    /// task exists in the parent alone, so nothing is to be expected of it here.
+    pub fn begin(&self, now: Now, process: u32) -> Option<Self> {
+        let free = self.flight(process).is_none() && self.may_begin(now);
+        free.then(|| {
+            let number = self.flights.saturating_add(1);
+            Self {
+                flight: Some(Flying { number, process }),
+                flights: number,
+                ..self.clone()
+            }
         })
     }
 
-    /// The number of the renewal under way: later ones have higher numbers.
-    pub fn flight(&self) -> Option<u64> {
-        self.flight
+    /// The number of the renewal that is under way in this process: later ones have higher numbers.
+    pub fn flight(&self, process: u32) -> Option<u64> {
+        let own = self.flight.filter(|it| it.process == process);
+        own.map(|it| it.number)
     }
 
     /// The renewal with this number is over.
     #[must_use]
     pub fn end(&self, flight: u64) -> Self {
         Self {
-            flight: self.flight.filter(|it| *it != flight),
+            flight: self.flight.filter(|it| it.number != flight),
             ..self.clone()
         }
     }
@@ -200,10 +218,7 @@ impl State {
     /// Whether the other one who holds the store has been silent for so long that one may issue
     /// without its consent.
     pub fn holder_is_silent(&self, now: Now) -> bool {
-        self.requested_at.is_none_or(|stamp| {
-            // A stamp from the future is by a clock that runs ahead, and says nothing.
-            now.wall.since(stamp) > LONGEST_SILENCE || stamp.since(now.wall) > LONGEST_SILENCE
-        })
+        is_silent(self.requested_at, now)
     }
 
     fn gate_is_open(&self, now: Now) -> bool {
@@ -291,9 +306,26 @@ impl State {
         self.failed.as_ref().is_some_and(|it| it.without_format)
     }
 
-    /// How long the latest token was granted for, whether it still lives or not.
+    /// The refresh token in force, where the service replaced the one that the user gave.
+    pub fn successor(&self) -> Option<&Successor> {
+        self.successor.as_ref()
+    }
+
+    /// The service replaced the refresh token.
+    #[must_use]
+    pub fn succeeded_by(&self, successor: Successor) -> Self {
+        Self {
+            successor: Some(successor),
+            ..self.clone()
+        }
+    }
+
+    /// How long the latest token was granted for, whether it still lives or not; `None` if that was
+    /// a guess, which does not become knowledge by being repeated.
     pub fn last_lifetime(&self) -> Option<Duration> {
-        self.latest.as_ref().map(Held::lifetime)
+        let latest = self.latest.as_ref()?;
+        let known = latest.token().lifetime_source != LifetimeSource::Assumed;
+        known.then(|| latest.lifetime())
     }
 
     /// How long a background task may sleep before it looks again: 60 s at most.
@@ -313,19 +345,33 @@ impl State {
     pub fn health(&self, now: Now, asked_scope: Option<&str>) -> Health {
         let held = self.serving(now).or(self.latest.as_ref());
         let token = held.map(Held::token);
-        let renewed_nothing = |it: &Failing| it.reason == Reason::SameToken;
         let failing = self.failing(now);
+        let in_the_way = |it: &&Failing| it.reason != Reason::SameToken;
+        let outage = failing.as_ref().filter(in_the_way).map(|it| it.since);
+        let status = if self.lives(now) {
+            Status::of_living(self.is_due(now), outage)
+        } else {
+            Status::without_token(held.is_some(), failing.as_ref().map(|it| it.class))
+        };
         Health {
+            status,
             issued_at: token.map(|it| it.issued_at),
             rotate_at: held.map(|it| it.rotate_at(now)),
             expires_at: token.map(|it| it.expires_at),
-            serving_through_outage: self.lives(now)
-                && failing.as_ref().is_some_and(|it| !renewed_nothing(it)),
+            serving_through_outage: matches!(status, Status::ServingThroughOutage { .. }),
             failing,
             findings: token.map_or_else(Vec::new, |it| self.policy.findings(it, asked_scope)),
             store: None,
         }
     }
+}
+
+/// Whether a holder that made a stamp then has been silent for too long.
+pub(super) fn is_silent(stamp: Option<Timestamp>, now: Now) -> bool {
+    stamp.is_none_or(|stamp| {
+        // A stamp from the future is by a clock that runs ahead, and says nothing.
+        now.wall.since(stamp) > LONGEST_SILENCE || stamp.since(now.wall) > LONGEST_SILENCE
+    })
 }
 
 /// With a living token in hand, nobody waits longer for a better one.
@@ -335,5 +381,7 @@ pub(super) const LONGEST_WAIT_WITHOUT_TOKEN: Duration = Duration::from_secs(30);
 
 const BETWEEN_ISSUES: Duration = Duration::from_secs(1);
 const TOO_YOUNG_TO_REPLACE: Duration = Duration::from_secs(30);
-const LONGEST_SILENCE: Duration = Duration::from_secs(30);
+/// More than the 25 s that a renewal takes from its stamp to its end, and less than a single run
+/// waits in all.
+const LONGEST_SILENCE: Duration = Duration::from_secs(26);
 const SHORTEST_SLEEP: Duration = Duration::from_millis(100);

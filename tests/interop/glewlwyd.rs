@@ -34,6 +34,22 @@ async fn a_wrong_secret_fails_with_its_status() {
     assert_eq!(failing.reason, Reason::Status { status: 403 });
 }
 
+/// It has a word of its own for that, of which nobody knows whether time will help.
+#[tokio::test]
+async fn an_unknown_scope_fails_with_its_code() {
+    let server = start();
+    let grant = ClientCredentials::new(&server.url("/api/oidc/token"), "svc", "s3cret-svc");
+    let rotator = rotator(grant.unwrap().scope("unheard-of"), &real_time());
+    let error = rotator.token().await.unwrap_err();
+    assert!(!error.is_refusal(), "{error}");
+    match &error.failing().unwrap().reason {
+        Reason::Error { status, code, .. } => {
+            assert_eq!((*status, code.as_str()), (400, "scope_invalid"));
+        }
+        other => panic!("{other}"),
+    }
+}
+
 #[tokio::test]
 async fn both_halves_go_on_while_the_server_is_away() {
     let mut server = start();

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use steadfast::jose::Algorithm;
-use steadfast::rotator::{ClientAuth, ClientCredentials};
+use steadfast::policy::Finding;
+use steadfast::rotator::error::Reason;
+use steadfast::rotator::{ClientAuth, ClientCredentials, Preset, PrivateKeyJwt};
 use steadfast::token::{Token, TokenFormat};
 
 use super::{HOUR, Halves, Server, real_time, rotator};
@@ -74,11 +76,95 @@ async fn credentials_in_the_body() {
 }
 
 #[tokio::test]
+async fn a_signed_assertion_of_every_kind() {
+    let server = start();
+    let resource = resource_url("es256");
+    for name in ["RS256", "PS256", "ES256", "EdDSA"] {
+        // Either name of the server will do.
+        for key in [
+            signer(&server, name),
+            signer(&server, name).audience(server.url("")),
+        ] {
+            let grant = ClientCredentials::new(&server.url("/token"), "svc-pk", key).unwrap();
+            let grant = grant.preset(Preset::OidcProvider).resource(&resource);
+            let halves = Halves::new(grant, &server.url(""), &resource).await;
+            let token = halves.token().await;
+            let verified = halves.accept(&token);
+            assert_eq!(
+                verified.claims().client_id.as_deref(),
+                Some("svc-pk"),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_signature_by_another_key_or_for_another_server_is_a_refusal() {
+    let server = start();
+    for key in [
+        signer(&server, "RS256").key_id("client-PS256"),
+        signer(&server, "ES256").key_id("client-RS256"),
+        signer(&server, "EdDSA").audience("https://login.example"),
+    ] {
+        let grant = ClientCredentials::new(&server.url("/token"), "svc-pk", key).unwrap();
+        assert_refused(grant, 401, "invalid_client").await;
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_secret_is_a_refusal() {
     let server = start();
-    let grant = ClientCredentials::new(&server.url("/token"), "svc-basic", "wrong").unwrap();
+    for (id, authentication) in [
+        ("svc-basic", ClientAuth::Basic),
+        ("svc-post", ClientAuth::Body),
+    ] {
+        let grant = ClientCredentials::new(&server.url("/token"), id, "wrong").unwrap();
+        let grant = grant.authentication(authentication);
+        assert_refused(grant, 401, "invalid_client").await;
+    }
+}
+
+/// It decodes id and secret, as RFC 6749 2.3.1 says, and this secret holds a lone `%`.
+#[tokio::test]
+async fn raw_credentials_are_a_refusal() {
+    let server = start();
+    let grant = grant(&server).authentication(ClientAuth::BasicRaw);
+    assert_refused(grant, 400, "invalid_request").await;
+}
+
+/// It passes them by, and says which it granted.
+#[tokio::test]
+async fn unknown_scopes_are_a_finding() {
+    let server = start();
+    let grant = ClientCredentials::new(&server.url("/token"), "svc-post", "s3cret-post");
+    let grant = grant.unwrap().authentication(ClientAuth::Body);
+    for (scope, granted) in [("read unheard-of", Some("read")), ("unheard-of", None)] {
+        let rotator = rotator(grant.clone().scope(scope), &real_time());
+        let token = rotator.token().await.unwrap();
+        assert_eq!(token.scope.as_deref(), granted, "{scope}");
+        let narrower = rotator.health().findings.contains(&Finding::NarrowerScope);
+        assert_eq!(narrower, granted.is_some(), "{scope}");
+    }
+}
+
+async fn assert_refused(grant: ClientCredentials, expected: u16, name: &str) {
     let error = rotator(grant, &real_time()).token().await.unwrap_err();
     assert!(error.is_refusal(), "{error}");
+    match &error.failing().unwrap().reason {
+        Reason::Error { status, code, .. } => {
+            assert_eq!((*status, code.as_str()), (expected, name), "{error}");
+        }
+        other => panic!("{other}"),
+    }
+}
+
+/// The server made its clients' keys, and shows them.
+fn signer(server: &Server, algorithm: &str) -> PrivateKeyJwt {
+    let pem = server.send("GET", &format!("/__test/client-key?alg={algorithm}"));
+    PrivateKeyJwt::new(pem)
+        .key_id(format!("client-{algorithm}"))
+        .algorithm(algorithm.parse().unwrap())
 }
 
 #[tokio::test]

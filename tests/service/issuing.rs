@@ -3,7 +3,11 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use steadfast::testing::{Endpoint, JwtIssuing, OAuthService, RegisteredClient, ServiceConfig};
+use steadfast::jose::{Algorithm, KeySet};
+use steadfast::testing::keys::jwk_set;
+use steadfast::testing::{
+    Endpoint, JwtIssuing, OAuthService, RegisteredClient, ServiceConfig, TestKey,
+};
 
 use crate::http::{BASIC, FORM, get, introspect, send, token};
 use crate::{HOUR, config, now, start};
@@ -284,6 +288,47 @@ async fn credentials_in_the_body_where_allowed() {
         methods["token_endpoint_auth_methods_supported"],
         json!(["client_secret_basic", "client_secret_post"])
     );
+}
+
+/// RFC 7523 2.2, also for introspection; no assertion counts twice.
+#[tokio::test]
+async fn assertions_of_clients_with_keys() {
+    let (config, _) = config();
+    let key = TestKey::of(Algorithm::ES256);
+    let keys = KeySet::from_json(jwk_set([&key]).to_string().as_bytes()).unwrap();
+    let config = config.client(RegisteredClient::with_keys("signer", keys));
+    let service = OAuthService::start(config).await.unwrap();
+    let form = |id: &str, more: &str| {
+        let claims = json!({
+            "iss": "signer", "sub": "signer", "aud": service.issuer(), "jti": id,
+            "exp": now().as_secs() + 60,
+        });
+        let assertion = key.sign_as("JWT", &claims).unwrap();
+        let kind = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
+        format!("client_assertion_type={kind}&client_assertion={assertion}{more}")
+    };
+    let (token, introspection) = (service.token_url(), service.introspection_url());
+    let grant = "&grant_type=client_credentials";
+    for (url, body, status) in [
+        (&token, form("1", grant), 200),
+        (&token, form("1", grant), 401),
+        (&introspection, form("1", "&token=x"), 401),
+        (&introspection, form("2", "&token=x"), 200),
+        (&token, form("3", &format!("{grant}&client_id=signer")), 200),
+        (&token, form("4", &format!("{grant}&client_id=client")), 400),
+    ] {
+        let reply = send("POST", url, &[FORM], &body).await.unwrap();
+        assert_eq!(reply.status, status, "{body}");
+    }
+    assert_eq!(service.tokens_issued_to("signer"), 2);
+    let metadata = get(&service.url_of(Endpoint::ServerMetadata)).await.json();
+    for endpoint in ["token_endpoint", "introspection_endpoint"] {
+        let methods = &metadata[format!("{endpoint}_auth_methods_supported")];
+        assert_eq!(*methods, json!(["client_secret_basic", "private_key_jwt"]));
+        let algorithms = &metadata[format!("{endpoint}_auth_signing_alg_values_supported")];
+        let algorithms = algorithms.as_array().unwrap();
+        assert!(algorithms.contains(&json!("ES256")) && !algorithms.contains(&json!("HS256")));
+    }
 }
 
 #[tokio::test]

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::State;
-use crate::clock::Now;
+use super::{LONGEST_SILENCE, State};
+use crate::clock::{Now, Timestamp};
 use crate::rotator::error::{IssueError, Reason};
 use crate::rotator::held::Held;
 use crate::rotator::issue::Answer;
 use crate::rotator::pause::{self, LONGEST_PAUSE, Life};
-use crate::rotator::record::{Failed, Issued, Record};
+use crate::rotator::record::{Failed, Gate, Issued, Record, Successor};
 use crate::token::{AccessToken, FormatPreference, TokenFormat};
 
 impl State {
@@ -41,10 +41,19 @@ impl State {
         {
             next.set_failed(Some(failed), now);
         }
-        next.gate = later(self.gate, stored.gate, |gate| gate.opens_at);
-        // Another process may have spent what the gate allows.
-        next.refused &= next.gate_is_open(now);
-        next.requested_at = later(self.requested_at, stored.requested_at, |stamp| stamp);
+        let counts = |gate: &Gate| gate.counts(now.wall);
+        let gates = (self.gate.filter(counts), stored.gate.filter(counts));
+        next.gate = later(gates.0, gates.1, |gate| gate.opens_at);
+        // Another process may have spent what the gate allows; where this one did, it still owes.
+        next.refused &= next.gate == self.gate || next.gate_is_open(now);
+        next.successor = newer_of(next.successor, stored.successor);
+        // A stamp by a clock that runs ahead would hide all that come after it.
+        let counts = |stamp: &Timestamp| stamp.since(now.wall) <= LONGEST_SILENCE;
+        let stamps = (
+            self.requested_at.filter(counts),
+            stored.requested_at.filter(counts),
+        );
+        next.requested_at = later(stamps.0, stamps.1, |stamp| stamp);
         next
     }
 
@@ -72,6 +81,8 @@ impl State {
             failed: self.failed.clone(),
             gate: self.gate,
             requested_at: self.requested_at,
+            successor: self.successor.clone(),
+            sealed: None,
         }
     }
 
@@ -108,9 +119,11 @@ impl State {
             asked,
         );
         let opaque = |held: &&Held| held.token().format == TokenFormat::Opaque;
+        // One that was refused itself is no resort.
+        let refused = |held: &&Held| self.refused && self.is_latest(&held.token().access_token);
         let former = self
             .serving(now)
-            .filter(opaque)
+            .filter(|held| opaque(held) && !refused(held))
             .filter(|_| opaque(&&latest));
         Self {
             generation: self.generation.saturating_add(1),
@@ -167,6 +180,17 @@ impl State {
         }
         let changed = next.offer_former != self.offer_former || next.refused != self.refused;
         changed.then_some(next)
+    }
+}
+
+/// Of two that go back to different first ones, one's own: it is by the settings in force here.
+fn newer_of(own: Option<Successor>, stored: Option<Successor>) -> Option<Successor> {
+    match (own, stored) {
+        (Some(own), Some(stored)) => {
+            let newer = own.initial == stored.initial && own.number < stored.number;
+            Some(if newer { stored } else { own })
+        }
+        (own, stored) => own.or(stored),
     }
 }
 

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{fs, process};
 
 use serde::{Deserialize, Serialize};
@@ -9,13 +10,15 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::{Claim, Record, Store, StoreError, StoreKey, Storing};
+use crate::clock::Timestamp;
 use crate::disk;
 
 /// Keeps records in one private file, for the processes of one user on one machine.
 ///
 /// Beside `PATH` lie `PATH.lock`, which is never removed and whose kernel lock is the claim (so that
 /// it ends with its holder, however that ends), for the time of a write `PATH.tmp`, and perhaps
-/// `PATH.damaged`: what stood there once and could not be understood.
+/// `PATH.damaged`: what stood there once and could not be understood. Entries whose tokens expired
+/// more than 30 days ago are dropped.
 ///
 /// The file and its lock belong to the effective user and are readable by nobody else, or else the
 /// store refuses to work; links are not followed. There is one claim on the whole file, whatever the
@@ -114,6 +117,7 @@ impl FileStore {
             return Ok(());
         }
         let entry = serde_json::value::to_raw_value(record).map_err(io::Error::from)?;
+        document.forget_the_long_gone(record);
         document.entries.insert(key.to_string(), &entry);
         let text = Zeroizing::new(serde_json::to_vec(&document).map_err(io::Error::from)?);
         Ok(disk::replace(&self.path, &text, temporary)?)
@@ -139,21 +143,30 @@ impl Store for FileStore {
     fn claim_anyway<'a>(&'a self, key: &'a StoreKey) -> Storing<'a, Box<dyn Claim>> {
         Box::pin(async { Ok(self.claim(key, None)) })
     }
+
+    fn stamp(&self) -> Storing<'_, Option<Timestamp>> {
+        Box::pin(async {
+            let text = self.load()?.unwrap_or_default();
+            Ok(Document::read(&text).and_then(|document| document.stamp()))
+        })
+    }
 }
 
 impl FileStore {
     fn claim(&self, key: &StoreKey, lock: Option<File>) -> Box<dyn Claim> {
         // The lock makes one fixed name safe, so that a process that is killed leaves at most one
-        // such file, which the next one replaces. Without the lock, its holder may wake up and write.
+        // such file, which the next one replaces. Without the lock, its holder may wake up and write,
+        // and so may others without it: of this process, or of one with this number elsewhere.
         let suffix = match lock {
             Some(_) => ".tmp".to_owned(),
-            None => format!(".{}.tmp", process::id()),
+            None => format!(".{}.{:016x}.tmp", process::id(), fastrand::u64(..)),
         };
         Box::new(FileClaim {
             temporary: self.beside(&suffix),
             store: self.clone(),
             key: *key,
             lock,
+            process: process::id(),
         })
     }
 }
@@ -163,6 +176,7 @@ struct FileClaim {
     key: StoreKey,
     temporary: PathBuf,
     lock: Option<File>,
+    process: u32,
 }
 
 impl Claim for FileClaim {
@@ -173,8 +187,11 @@ impl Claim for FileClaim {
 
 impl Drop for FileClaim {
     fn drop(&mut self) {
-        // Closing unlocks only if no child inherited the file.
-        if let Some(lock) = &self.lock {
+        // Closing unlocks only if no child inherited the file. A child that drops what it inherited
+        // must not unlock for its parent.
+        if let Some(lock) = &self.lock
+            && self.process == process::id()
+        {
             let _ = lock.unlock();
         }
     }
@@ -207,6 +224,28 @@ impl<'a> Document<'a> {
         (document.version == VERSION).then_some(document)
     }
 
+    /// Drops the entries of clients that nobody has run for long. What the time is tells the record
+    /// that is about to be written; what cannot be understood is not judged.
+    fn forget_the_long_gone(&mut self, record: &Record) {
+        let Some(now) = record.stamp() else { return };
+        self.entries.retain(|_, entry| {
+            let entry: Option<Record> = serde_json::from_str(entry.get()).ok();
+            let end = entry.and_then(|it| it.ends_at());
+            end.is_none_or(|end| now.since(end) <= LONG)
+        });
+    }
+
+    /// When any of its clients was last about to ask.
+    fn stamp(&self) -> Option<Timestamp> {
+        #[derive(Deserialize)]
+        struct Stamped {
+            requested_at: Option<Timestamp>,
+        }
+        let read = |entry: &&RawValue| serde_json::from_str(entry.get()).ok();
+        let entries = self.entries.values().filter_map(read);
+        entries.filter_map(|it: Stamped| it.requested_at).max()
+    }
+
     fn record(&self, key: &StoreKey) -> Option<Record> {
         let entry = self.entries.get(&key.to_string())?;
         serde_json::from_str(entry.get()).ok()
@@ -214,6 +253,9 @@ impl<'a> Document<'a> {
 }
 
 const VERSION: u32 = 1;
+
+/// How long an entry stays after the last token in it has expired: 30 days.
+const LONG: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A larger file is none of ours: 16 MiB.
 const LARGEST: usize = 16 << 20;

@@ -1,4 +1,5 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Claim, Record, Store, StoreKey, Storing};
@@ -10,7 +11,8 @@ pub struct MemoryStore(Arc<Mutex<Entries>>);
 #[derive(Debug, Default)]
 struct Entries {
     records: HashMap<StoreKey, Record>,
-    claimed: HashSet<StoreKey>,
+    /// By whom: a fork copies this memory, and leaves the holder behind in the parent.
+    claimed: HashMap<StoreKey, u32>,
 }
 
 impl MemoryStore {
@@ -31,7 +33,9 @@ impl Store for MemoryStore {
     }
 
     fn try_claim<'a>(&'a self, key: &'a StoreKey) -> Storing<'a, Option<Box<dyn Claim>>> {
-        let claim = self.entries().claimed.insert(*key).then(|| MemoryClaim {
+        let process = process::id();
+        let holder = self.entries().claimed.insert(*key, process);
+        let claim = (holder != Some(process)).then(|| MemoryClaim {
             store: self.clone(),
             key: *key,
             held: true,

@@ -7,42 +7,57 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, HeaderMap};
 
 use super::answer::OAuthError;
-use super::config::{RegisteredClient, ServiceConfig};
+use super::assertion;
+use super::config::{Registered, RegisteredClient, ServiceConfig};
 use super::form::Form;
+use super::state::State;
 
 /// Finds the client that a request speaks for.
 ///
 /// With HTTP Basic, id and secret may be as they are or form-encoded first, as RFC 6749 2.3.1 wants
 /// it: clients do either. More than one way of authentication in a request is refused (2.3).
 pub(super) fn authenticate<'a>(
-    config: &'a ServiceConfig,
+    state: &'a State,
     headers: &HeaderMap,
     form: &Form,
 ) -> Result<&'a RegisteredClient, OAuthError> {
-    let basic = basic_credentials(headers)?;
-    let in_body = form.one("client_secret")?;
+    let config = &state.config;
     let named = form.one("client_id")?;
-    match (basic, in_body) {
-        (Some(_), Some(_)) => Err(OAuthError::invalid_request(
-            "more than one way of client authentication",
-        )),
-        (Some((id, secret)), None) => {
-            let client = find(config, &id, &secret)
-                .or_else(|| find(config, &form_decoded(&id), &form_decoded(&secret)))
-                .ok_or_else(OAuthError::invalid_client)?;
-            match named {
-                Some(other) if other != client.id => Err(OAuthError::invalid_request(
-                    "client_id is not the client that authenticated",
-                )),
-                _ => Ok(client),
+    let client = match (
+        basic_credentials(headers)?,
+        form.one("client_secret")?,
+        form.one("client_assertion")?,
+    ) {
+        (Some((id, secret)), None, None) => find(config, &id, &secret)
+            .or_else(|| find(config, &form_decoded(&id), &form_decoded(&secret))),
+        (None, Some(secret), None) if config.body_credentials => {
+            find(config, named.unwrap_or_default(), secret)
+        }
+        (None, None, Some(assertion)) => match form.one("client_assertion_type")? {
+            Some(JWT_BEARER) => assertion::signer(state, assertion),
+            _ => {
+                return Err(OAuthError::invalid_request(
+                    "client_assertion_type is wrong",
+                ));
             }
+        },
+        (None, _, None) => None,
+        _ => {
+            return Err(OAuthError::invalid_request(
+                "more than one way of client authentication",
+            ));
         }
-        (None, Some(secret)) if config.body_credentials => {
-            find(config, named.unwrap_or_default(), secret).ok_or_else(OAuthError::invalid_client)
-        }
-        (None, _) => Err(OAuthError::invalid_client()),
+    };
+    let client = client.ok_or_else(OAuthError::invalid_client)?;
+    match named {
+        Some(other) if other != client.id => Err(OAuthError::invalid_request(
+            "client_id is not the client that authenticated",
+        )),
+        _ => Ok(client),
     }
 }
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// Raw id and secret of an `Authorization: Basic` header (RFC 7617 2), if there is any.
 fn basic_credentials(headers: &HeaderMap) -> Result<Option<(String, String)>, OAuthError> {
@@ -67,7 +82,13 @@ fn basic_credentials(headers: &HeaderMap) -> Result<Option<(String, String)>, OA
 
 fn find<'a>(config: &'a ServiceConfig, id: &str, secret: &str) -> Option<&'a RegisteredClient> {
     let mut clients = config.clients.iter();
-    clients.find(|client| client.id == id && client.secret.expose() == secret)
+    clients.find(|client| {
+        let known = match &client.proof {
+            Registered::Secret(known) => known.expose() == secret,
+            Registered::Keys(_) => false,
+        };
+        client.id == id && known
+    })
 }
 
 fn form_decoded(text: &str) -> Cow<'_, str> {
@@ -102,7 +123,8 @@ mod tests {
             let value = format!("Basic {}", STANDARD.encode(basic));
             headers.insert(AUTHORIZATION, HeaderValue::from_str(&value).unwrap());
         }
-        authenticate(config, &headers, &Form::parse(body, ""))
+        let state = State::new(config.clone(), String::new());
+        authenticate(&state, &headers, &Form::parse(body, ""))
             .map(|client| client.id.clone())
             .map_err(|error| (error.status().as_u16(), error.code()))
     }
@@ -135,7 +157,11 @@ mod tests {
     fn one_way_at_a_time() {
         let basic = format!("{ID}:{SECRET}");
         let bad = Err((400, "invalid_request"));
-        assert_eq!(check(Some(&basic), "client_secret=x"), bad);
+        for two in ["client_secret=x", "client_assertion=x"] {
+            assert_eq!(check(Some(&basic), two), bad);
+        }
+        assert_eq!(check(None, "client_secret=x&client_assertion=x"), bad);
+        assert_eq!(check(None, "client_assertion=x"), bad, "of what type?");
         assert_eq!(check(Some(&basic), "client_id=other"), bad);
         let same = "client_id=sb-orders%21t1%7Capp";
         assert_eq!(check(Some(&basic), same), Ok(ID.to_owned()));
@@ -143,10 +169,10 @@ mod tests {
 
     #[test]
     fn other_schemes() {
-        let config = ServiceConfig::default();
+        let state = State::new(ServiceConfig::default(), String::new());
         for value in ["Bearer abc", "Basic", "Basic !", ""] {
             let headers = HeaderMap::from_iter([(AUTHORIZATION, value.parse().unwrap())]);
-            let error = authenticate(&config, &headers, &Form::default()).unwrap_err();
+            let error = authenticate(&state, &headers, &Form::default()).unwrap_err();
             assert_eq!(error.code(), "invalid_client", "{value}");
         }
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::clock::{Clock, SystemClock};
+use crate::jose::KeySet;
 use crate::policy::IssuancePolicy;
 use crate::testing::TestKey;
 use crate::token::ClientSecret;
@@ -129,6 +130,13 @@ impl ServiceConfig {
     }
 }
 
+impl ServiceConfig {
+    pub(super) fn has_keys(&self) -> bool {
+        let mut clients = self.clients.iter();
+        clients.any(|client| matches!(client.proof, Registered::Keys(_)))
+    }
+}
+
 impl fmt::Debug for ServiceConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServiceConfig")
@@ -149,19 +157,37 @@ impl fmt::Debug for ServiceConfig {
 #[derive(Clone, Debug)]
 pub struct RegisteredClient {
     pub(super) id: String,
-    pub(super) secret: ClientSecret,
+    pub(super) proof: Registered,
     pub(super) scopes: Option<Vec<String>>,
     pub(super) policy: IssuancePolicy,
     pub(super) jwt: JwtIssuing,
+}
+
+/// What a client proves its identity with.
+#[derive(Clone, Debug)]
+pub(super) enum Registered {
+    Secret(ClientSecret),
+    Keys(KeySet),
 }
 
 impl RegisteredClient {
     /// A client that may ask for any scope, with the default policy (12 h), given a JWT when it
     /// asks for one.
     pub fn new(id: impl Into<String>, secret: impl Into<ClientSecret>) -> Self {
+        Self::with(id.into(), Registered::Secret(secret.into()))
+    }
+
+    /// The same for a client that authenticates by `private_key_jwt` (RFC 7523 2.2), with one of
+    /// these keys. `aud` of its assertions is this service's issuer or token endpoint, as a single
+    /// text; each has a `jti` that is good once, and expires within 5 min.
+    pub fn with_keys(id: impl Into<String>, keys: KeySet) -> Self {
+        Self::with(id.into(), Registered::Keys(keys))
+    }
+
+    fn with(id: String, proof: Registered) -> Self {
         Self {
-            id: id.into(),
-            secret: secret.into(),
+            id,
+            proof,
             scopes: None,
             policy: IssuancePolicy::default(),
             jwt: JwtIssuing::OnRequest,

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::answer::{Answer, json, set};
 use super::faults::Endpoint;
 use super::state::State;
+use crate::jose::{Algorithm, AlgorithmSet};
 
 /// One document for OpenID Connect Discovery 3 and RFC 8414 2, with the members that either
 /// requires and this service has.
@@ -16,7 +17,10 @@ pub(super) fn metadata(state: &State) -> Answer {
     if state.config.body_credentials {
         methods.push("client_secret_post");
     }
-    let body = json!({
+    if state.config.has_keys() {
+        methods.push("private_key_jwt");
+    }
+    let mut body = json!({
         "issuer": state.issuer(),
         "token_endpoint": state.url_of(Endpoint::Token),
         "jwks_uri": state.url_of(Endpoint::Jwks),
@@ -28,6 +32,17 @@ pub(super) fn metadata(state: &State) -> Answer {
         "introspection_endpoint_auth_methods_supported": methods,
         "id_token_signing_alg_values_supported": [signing.name()],
     });
+    if let (true, Some(members)) = (state.config.has_keys(), body.as_object_mut()) {
+        // RFC 8414 2: required with private_key_jwt.
+        let algorithms: Vec<_> = AlgorithmSet::ASYMMETRIC
+            .iter()
+            .map(Algorithm::name)
+            .collect();
+        for endpoint in ["token_endpoint", "introspection_endpoint"] {
+            let name = format!("{endpoint}_auth_signing_alg_values_supported");
+            members.insert(name, algorithms.clone().into());
+        }
+    }
     json(StatusCode::OK, &body)
 }
 

@@ -1,12 +1,14 @@
 //! An OAuth service on loopback, over real HTTP, that fails when it is told to.
 
 mod answer;
+mod assertion;
 mod client_auth;
 mod config;
 mod control;
 mod documents;
 mod faults;
 mod form;
+mod grants;
 mod keyring;
 mod received;
 mod script;
@@ -32,16 +34,20 @@ use super::TestKey;
 
 /// An embedded OAuth service: a real HTTP server on 127.0.0.1, for tests.
 ///
-/// It grants client credentials (RFC 6749 4.4) to the clients that were registered:
+/// It grants tokens to the clients that were registered: for client credentials (RFC 6749 4.4), for
+/// assertions and tokens to exchange, which it takes as they come, and for the refresh tokens of
+/// [`Self::grant_refresh_token`]:
 ///
 /// - The token endpoint takes `POST` with a form. Clients authenticate by HTTP Basic, id and secret
 ///   as they are or form-encoded first; in the body only where
-///   [`ServiceConfig::body_credentials`] says so.
+///   [`ServiceConfig::body_credentials`] says so; by `private_key_jwt` (RFC 7523 2.2) where
+///   [`RegisteredClient::with_keys`] does.
 /// - Tokens are opaque, 32 lower-case hexadecimal digits, unless `token_format=jwtrfc` (a JWT with
 ///   `typ` `at+jwt`, RFC 9068) or `token_format=jwt` (`typ` `JWT`) is in body or query. Validity is
 ///   that of the client's registration; a JWT has at most 12 h. No parameter asks for another.
 /// - `audience` and `resource` go into `aud`, repeated or not; without either `aud` is the issuer.
 ///   The granted scope is told in the answer.
+/// - [`Self::last_token_request`] tells what came, assertions and refresh tokens included.
 /// - There are a JWK Set with an entity tag, documents for OpenID Connect Discovery and RFC 8414,
 ///   and introspection (RFC 7662) of tokens of either format for any registered client.
 ///
@@ -159,6 +165,21 @@ impl OAuthService {
     /// Whoever verifies a JWT by its key cannot know.
     pub fn expire_tokens(&self) {
         self.state.expire_tokens();
+    }
+
+    /// Grants a client a refresh token, as a subject's consent would. It is good once; each use brings
+    /// the next one, and a second use of any revokes them all (RFC 9700 4.14.2).
+    pub fn grant_refresh_token(&self, client_id: &str) -> String {
+        let token = self.state.draw_id();
+        self.state
+            .refresh_tokens(|all| all.grant(client_id, token.clone()));
+        token
+    }
+
+    /// The parameters of the last request for a token that could be read, in body and query, as they
+    /// came: assertions, refresh tokens and secrets among them. Empty before the first one.
+    pub fn last_token_request(&self) -> Vec<(String, String)> {
+        self.state.last_token_request()
     }
 
     /// The key that tokens are signed with now.

@@ -9,6 +9,8 @@ use tokio::sync::watch;
 
 use super::config::ServiceConfig;
 use super::faults::{Endpoint, Fault, FaultKind};
+use super::form::Form;
+use super::grants::RefreshTokens;
 use super::keyring::Keyring;
 use super::script::Script;
 use crate::clock::{Clock, Timestamp};
@@ -105,6 +107,10 @@ struct Inner {
     script: Script,
     keyring: Keyring,
     tokens: HashMap<String, Issued>,
+    /// `exp` of the assertions that were accepted, by client and `jti`.
+    assertions: HashMap<(String, String), i64>,
+    refresh_tokens: RefreshTokens,
+    last_token_request: Vec<(String, String)>,
     random: fastrand::Rng,
     counters: Counters,
     /// Tokens issued, by client.
@@ -117,6 +123,9 @@ impl State {
             script: Script::default(),
             keyring: Keyring::new(config.key.clone()),
             tokens: HashMap::new(),
+            assertions: HashMap::new(),
+            refresh_tokens: RefreshTokens::default(),
+            last_token_request: Vec::new(),
             random: fastrand::Rng::with_seed(config.seed),
             counters: Counters::default(),
             issued_to: HashMap::new(),
@@ -152,6 +161,19 @@ impl State {
 
     pub(super) fn keyring<R>(&self, f: impl FnOnce(&mut Keyring) -> R) -> R {
         f(&mut self.inner().keyring)
+    }
+
+    pub(super) fn refresh_tokens<R>(&self, f: impl FnOnce(&mut RefreshTokens) -> R) -> R {
+        f(&mut self.inner().refresh_tokens)
+    }
+
+    pub(super) fn keep_token_request(&self, form: &Form) {
+        let all = form.all().map(|(name, value)| (name.into(), value.into()));
+        self.inner().last_token_request = all.collect();
+    }
+
+    pub(super) fn last_token_request(&self) -> Vec<(String, String)> {
+        self.inner().last_token_request.clone()
     }
 
     pub(super) fn add_fault(&self, fault: Fault) {
@@ -224,6 +246,15 @@ impl State {
         let inner = self.inner();
         let issued = inner.tokens.get(token)?;
         (now < issued.expires_at).then(|| issued.clone())
+    }
+
+    /// Whether an assertion comes for the first time.
+    pub(super) fn spend(&self, client_id: &str, jti: String, exp: i64) -> bool {
+        let now = self.wall_secs();
+        let mut inner = self.inner();
+        inner.assertions.retain(|_, exp| now < *exp);
+        let before = inner.assertions.insert((client_id.to_owned(), jti), exp);
+        before.is_none()
     }
 
     pub(super) fn expire_tokens(&self) {

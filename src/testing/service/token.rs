@@ -1,4 +1,4 @@
-//! The token endpoint (RFC 6749 3.2) with the grant client credentials (4.4).
+//! The token endpoint (RFC 6749 3.2).
 
 use http::StatusCode;
 use serde::Serialize;
@@ -9,30 +9,24 @@ use super::answer::{Answer, OAuthError, private_json};
 use super::client_auth::authenticate;
 use super::config::{JwtIssuing, RegisteredClient};
 use super::form::Form;
+use super::grants;
 use super::received::Received;
 use super::state::{Issued, LONGEST_JWT, State};
 use crate::claims::Audience;
 
 pub(super) fn answer(state: &State, request: &Received) -> Result<Answer, OAuthError> {
     let form = request.form()?;
+    state.keep_token_request(&form);
     if form.in_query("client_id") || form.in_query("client_secret") {
         // RFC 6749 2.3.1: never in the URI.
         return Err(OAuthError::invalid_request("credentials in the query"));
     }
-    let client = authenticate(&state.config, &request.headers, &form)?;
-    match form.one("grant_type")? {
-        Some("client_credentials") => {}
-        Some(_) => {
-            return Err(OAuthError::bad_request(
-                "unsupported_grant_type",
-                "only client_credentials",
-            ));
-        }
-        None => return Err(OAuthError::invalid_request("grant_type is missing")),
-    }
+    let client = authenticate(state, &request.headers, &form)?;
     let format = format(client, &form)?;
     let scope = scope(client, &form)?;
     let audience = audience(&form)?;
+    // Last, since it spends refresh tokens.
+    let refresh_token = grants::check(state, client, &form)?;
     let (token, issued) = issue(state, client, format, scope, audience)?;
     let mut body = json!({
         "access_token": token,
@@ -41,6 +35,9 @@ pub(super) fn answer(state: &State, request: &Received) -> Result<Answer, OAuthE
     });
     if let (Some(scope), Some(members)) = (&issued.scope, body.as_object_mut()) {
         members.insert("scope".into(), scope.as_str().into());
+    }
+    if let (Some(token), Some(members)) = (refresh_token, body.as_object_mut()) {
+        members.insert("refresh_token".into(), token.into());
     }
     state.remember(token, issued, format.is_jwt());
     Ok(private_json(StatusCode::OK, &body))
@@ -195,7 +192,7 @@ fn audience_claim(state: &State, issued: &Issued) -> Audience {
 /// Introspection (RFC 7662), for any registered client.
 pub(super) fn introspect(state: &State, request: &Received) -> Result<Answer, OAuthError> {
     let form = request.form()?;
-    authenticate(&state.config, &request.headers, &form)?;
+    authenticate(state, &request.headers, &form)?;
     let token = form
         .one("token")?
         .ok_or_else(|| OAuthError::invalid_request("token is missing"))?;

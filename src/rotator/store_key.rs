@@ -49,8 +49,9 @@ impl fmt::Debug for StoreKey {
     }
 }
 
-/// Tells one credential from another without telling what it is: 32 bits of an HMAC, so that a
-/// store that leaks does not confirm a guess of the secret.
+/// Tells one credential from another without telling what it is: 32 bits of an HMAC. Whoever reads the
+/// store can try guesses of a weak secret against it, unless records are sealed; a random secret is
+/// beyond that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CredentialTag(u32);
@@ -63,5 +64,10 @@ impl CredentialTag {
             [a, b, c, d, ..] => u32::from_be_bytes([*a, *b, *c, *d]),
             _ => 0,
         })
+    }
+
+    /// The tag of a credential that is made of two.
+    pub(super) fn and(self, key: &StoreKey, other: &[u8]) -> Self {
+        Self::of(key, &[&self.0.to_be_bytes(), other].concat())
     }
 }

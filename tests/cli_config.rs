@@ -1,0 +1,174 @@
+//! The configuration files in examples/config: each is one that the command takes.
+
+#![cfg(all(feature = "cli", unix))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod command;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use command::{CLIENT, Case, SECRET, bare, folder, run};
+use steadfast::jose::{Algorithm, KeySet};
+use steadfast::testing::{RegisteredClient, TestKey, keys::jwk_set};
+
+#[test]
+fn every_example_is_a_client() {
+    let home = folder("config", "examples");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/config");
+    let mut names = Vec::new();
+    for file in fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        names.push(path.file_stem().unwrap().to_str().unwrap().to_owned());
+        let text = fs::read_to_string(&path).unwrap();
+        let path = path.to_str().unwrap();
+
+        let status = run(&mut bare(&home, &["status", "--config", path, "--json"]));
+        assert_eq!((status.status, status.err.as_str()), (3, ""), "{path}");
+        assert_eq!(status.line()["findings"], serde_json::json!([]), "{path}");
+
+        let policy = run(&mut bare(&home, &["policy", "--config", path, "--json"])).json();
+        for member in ["validity", "rotate_every"] {
+            let line = format!("{member} = {}", policy[member]);
+            assert!(text.contains(&line), "{path}: {line}");
+        }
+
+        // Its secret or key is named, and not there.
+        let token = run(&mut bare(&home, &["token", "--config", path]));
+        token.failed(2, "entity not found");
+    }
+    names.sort_unstable();
+    assert_eq!(names, ["auth0", "entra", "keycloak", "neo", "uaa", "xsuaa"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_signs_instead_of_a_secret() {
+    let key = TestKey::of(Algorithm::ES256);
+    let keys = KeySet::from_json(jwk_set([&key]).to_string().as_bytes()).unwrap();
+    let client = RegisteredClient::with_keys(CLIENT, keys);
+    let case = Case::with("config-key", client).await;
+    case.file("client.pem", key.private_pem().unwrap());
+    let url = case.service.token_url();
+    let settings = format!(
+        "token_url = '{url}'\nclient_id = '{CLIENT}'\nprivate_key_file = 'client.pem'\n\
+         key_id = '{}'\n",
+        key.kid()
+    );
+    let config = case.file("client.toml", &settings);
+    let token = run(&mut case.bare(&["--config", &config])).token();
+    assert_eq!(run(&mut case.bare(&["--config", &config])).token(), token);
+    assert_eq!(case.asked(), 1);
+
+    case.file("client.pem", "no key");
+    run(&mut case.bare(&["--config", &config])).failed(2, "--private-key-file: ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_comes_through_a_pipe() {
+    let case = Case::new("config-pipe").await;
+    let mut command = case.command(&["--client-secret-file", "/dev/stdin"]);
+    command.env_remove("STEADFAST_CLIENT_SECRET");
+    command.stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    writeln!(pipe, "{SECRET}").unwrap();
+    drop(pipe);
+    let output = child.wait_with_output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), &*words), (Some(0), ""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn methods_of_authentication() {
+    let case = Case::new("config-methods").await;
+    for (args, why) in [
+        (
+            &["--client-auth", "basic"][..],
+            "--client-auth: expected client_secret_basic, ",
+        ),
+        (
+            &["--client-auth", "private_key_jwt"],
+            "--private-key-file is missing",
+        ),
+        (
+            &["--client-auth", "tls_client_auth"],
+            "--certificate-file is missing",
+        ),
+    ] {
+        case.run(args).failed(2, why);
+    }
+    case.run(&["--client-auth", "client_secret_basic"]).token();
+    // This service takes no credentials in the body, and so no such client.
+    case.run(&[
+        "--client-auth",
+        "client_secret_post",
+        "--scope",
+        "orders:read",
+    ])
+    .failed(4, "invalid_client");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sealed_store_holds_no_token_as_it_is() {
+    let case = Case::new("config-seal").await;
+    let key = case.file("seal", &format!("{}=\n", "A".repeat(43)));
+    let token = case.run(&["--seal-key-file", &key]).token();
+    assert_eq!(case.run(&["--seal-key-file", &key]).token(), token);
+    assert!(!fs::read_to_string(case.store()).unwrap().contains(&token));
+    assert_eq!(case.status(&["--seal-key-file", &key]).status, 0);
+    assert_eq!(case.status(&[]).status, 3);
+    assert_eq!(case.asked(), 1);
+
+    case.file("seal", "short\n");
+    case.run(&["--seal-key-file", &key])
+        .failed(2, "--seal-key-file: ");
+}
+
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_url_of_a_redis_is_never_told() {
+    let case = Case::new("config-redis").await;
+    let mut command = case.command(&[]);
+    run(command.env("STEADFAST_REDIS_URL", "redis://:s3cret@")).failed(2, "STEADFAST_REDIS_URL: ");
+    let url = case.file("url", "redis://:s3cret@");
+    case.run(&["--redis-url-file", &url])
+        .failed(2, "--redis-url-file: ");
+    // Port 9 is closed: without a store, and so each run issues.
+    let url = case.file("url", "redis://:s3cret@127.0.0.1:9/\n");
+    let args = ["--redis-url-file", &url];
+    case.run(&args)
+        .token_with("warning: the store cannot be used");
+    case.status(&args).failed(2, "the store cannot be used");
+    assert_eq!(case.asked(), 1);
+}
+
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flag_for_redis_wins_over_a_file_of_the_configuration() {
+    let case = Case::new("config-redis-wins").await;
+    let config = case.file("client.toml", "store = 'tokens.json'\n");
+    let url = case.file("url", "redis://127.0.0.1:9/\n");
+    case.run(&["--config", &config, "--redis-url-file", &url])
+        .token_with("warning: the store cannot be used");
+    assert!(!case.home.join("tokens.json").exists());
+    let here = case.home.join("here.json");
+    let here = here.to_str().unwrap();
+    let all = [
+        "--config",
+        &config,
+        "--redis-url-file",
+        &url,
+        "--store",
+        here,
+    ];
+    case.run(&all).token();
+    assert!(Path::new(here).exists());
+}
