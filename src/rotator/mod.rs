@@ -37,6 +37,8 @@ use crate::transport::{HttpTransport, Transport};
 
 mod answer;
 mod auth;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod client;
 pub mod error;
 mod flight;
