@@ -46,11 +46,23 @@ mod grant;
 mod health;
 mod held;
 mod issue;
+#[cfg(feature = "tower")]
+pub mod layer;
+#[cfg(feature = "tower")]
+mod message;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+#[cfg(feature = "reqwest-middleware")]
+pub mod middleware;
+#[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
+mod origins;
+#[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
+mod outbound;
 mod pause;
 mod preset;
 mod record;
+#[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
+mod refusal;
 mod sent;
 mod shared;
 pub mod state;
@@ -69,6 +81,14 @@ pub use grant::{
 };
 pub use health::{Health, Status};
 pub use issue::{Answer, Grant, Requesting, Try};
+#[cfg(feature = "tower")]
+pub use layer::{OutboundError, RotatorLayer, RotatorService};
+#[cfg(feature = "tower")]
+pub use message::{Outgoing, Returning};
+#[cfg(feature = "reqwest-middleware")]
+pub use middleware::RotatorMiddleware;
+#[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
+pub use origins::Origins;
 pub use preset::{Preset, TokenView, UnknownPreset};
 pub use record::Successor;
 

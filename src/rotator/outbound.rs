@@ -1,0 +1,106 @@
+//! What the outbound layer and the middleware share: which request gets a token, and what follows
+//! when a resource refuses it.
+
+use std::sync::Arc;
+
+use http::Method;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use url::{Position, Url};
+
+use super::flight::Limits;
+use super::origins::{Origin, Origins};
+use super::refusal::{self, YOUTH};
+use super::{Error, Rotator};
+use crate::token::Token;
+
+#[derive(Clone, Debug)]
+pub(super) struct Outbound {
+    rotator: Rotator,
+    origins: Arc<Origins>,
+}
+
+impl Outbound {
+    pub(super) fn new(rotator: Rotator, origins: Origins) -> Self {
+        Self {
+            rotator,
+            origins: Arc::new(origins),
+        }
+    }
+
+    /// Whether a request gets a token: it goes to one of the origins, and its caller gave it no
+    /// credential.
+    pub(super) fn concerns(&self, target: Option<&Origin>, headers: &HeaderMap) -> bool {
+        let told = target.is_some_and(|it| self.origins.contain(it));
+        told && !headers.contains_key(AUTHORIZATION)
+    }
+
+    pub(super) async fn token(&self) -> Result<Arc<Token>, Error> {
+        self.rotator.token().await
+    }
+
+    /// What to replay a request with after a resource refused `refused`: another token, or, if it was
+    /// issued a moment ago and the resource may not know it yet, the latest one after a second. `None`
+    /// if neither would help.
+    pub(super) async fn after_refusal(&self, refused: &Token) -> Option<Arc<Token>> {
+        if self.is_young(refused) {
+            self.rotator.shared.parts.clock.sleep(YOUTH).await;
+            return self.rotator.token().await.ok();
+        }
+        let latest = self.rotator.reject(refused).await.ok()?;
+        (latest.access_token != refused.access_token).then_some(latest)
+    }
+
+    /// The same for a request that cannot be sent again: later ones gain by it, and this one need not
+    /// wait.
+    pub(super) fn refused_for_good(&self, refused: &Token) {
+        if !self.is_young(refused) {
+            self.rotator.reject_behind(refused);
+        }
+    }
+
+    fn is_young(&self, token: &Token) -> bool {
+        refusal::is_young(token, self.rotator.shared.now().wall)
+    }
+}
+
+impl Rotator {
+    /// [`Self::reject`] for one who does not wait for what comes of it.
+    fn reject_behind(&self, token: &Token) {
+        self.refuse(token);
+        let _ = self.renew(Limits::DETACHED);
+    }
+}
+
+/// Whether an answer to a request for `asked` blames the token. One that came from elsewhere, after a
+/// redirect, does not: no token went there.
+pub(super) fn is_refusal(
+    asked: Option<&Origin>,
+    answered: Option<&Origin>,
+    status: http::StatusCode,
+    headers: &HeaderMap,
+) -> bool {
+    (answered.is_none() || answered == asked) && refusal::blames_token(status, headers)
+}
+
+/// Whether a request may be sent again after an answer from `answered`. What redirected it took the
+/// token, and may have done what was asked: twice is as good as once for idempotent methods alone
+/// (RFC 9110 9.2.2).
+pub(super) fn is_repeatable(method: &Method, asked: Option<&Url>, answered: Option<&Url>) -> bool {
+    let redirected = match (asked, answered) {
+        (Some(asked), Some(answered)) => {
+            asked[..Position::AfterQuery] != answered[..Position::AfterQuery]
+        }
+        _ => false,
+    };
+    method.is_idempotent() || !redirected
+}
+
+/// As RFC 6750 2.1 has it, and marked as sensitive, so that nobody prints it.
+pub(super) fn present(token: &Token, headers: &mut HeaderMap) {
+    let text = zeroize::Zeroizing::new(format!("Bearer {}", token.access_token.expose()));
+    // An access token consists of visible ASCII, so this is a header.
+    if let Ok(mut value) = HeaderValue::from_str(&text) {
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+}
