@@ -72,7 +72,7 @@ node_is_new() {
 
 debian_packages() {
     missing=
-    for pair in cc:gcc c++:g++ glewlwyd:glewlwyd sqlite3:sqlite3 openssl:openssl python3:python3 npm:npm valgrind:valgrind; do
+    for pair in cc:gcc c++:g++ glewlwyd:glewlwyd sqlite3:sqlite3 openssl:openssl python3:python3 npm:npm redis-server:redis-server valgrind:valgrind; do
         have "${pair%%:*}" || missing="$missing ${pair#*:}"
     done
     [ -n "$missing" ] || return 0
@@ -90,7 +90,7 @@ node_packages() {
     npm ci --no-audit --no-fund --ignore-scripts --prefix tests/interop/oidc-provider
 }
 
-features='http tls tower axum aws-lc-rs testing cli'
+features='http tls redis blocking tower reqwest-middleware axum metrics aws-lc-rs testing cli'
 
 cargo_tools() {
     have cargo-fuzz || cargo install cargo-fuzz --version 0.13.2 --locked --root "$tools"
@@ -99,7 +99,8 @@ cargo_tools() {
 crates() {
     host=$(rustc -vV | sed -n 's/^host: //p')
     cargo fetch --locked --target "$host" &&
-        cargo fetch --locked --target "$host" --manifest-path fuzz/Cargo.toml
+        cargo fetch --locked --target "$host" --manifest-path fuzz/Cargo.toml &&
+        cargo fetch --locked --target "$host" --manifest-path benches/peers/Cargo.toml
 }
 
 lint() {
@@ -126,6 +127,7 @@ need 'crates' crates
 
 step 'fmt' cargo fmt --check
 step 'fmt: fuzz' cargo fmt --check --manifest-path fuzz/Cargo.toml
+step 'fmt: peers' cargo fmt --check --all --manifest-path benches/peers/Cargo.toml
 export RUSTDOCFLAGS='--deny warnings'
 
 # Alone first: what tests depend on would lend its features to the library.
@@ -140,6 +142,9 @@ for feature in $features; do
 done
 step 'lint: default features' lint
 step 'lint: all features' lint --all-features
+# The peers themselves need more compilers than one.
+step 'lint: peers' cargo clippy --manifest-path benches/peers/Cargo.toml --locked \
+    --package common --package on-ring --package server -- --deny warnings
 step 'lint: interop' cargo clippy --all-features --test interop -- --deny warnings
 step 'doc: no features' cargo doc --no-deps --no-default-features
 step 'doc: all features' cargo doc --no-deps --all-features
