@@ -245,6 +245,9 @@ async fn a_service_that_never_answers_costs_five_seconds_once() {
     // Five seconds, and what a process needs to start.
     let first = run();
     assert!(first < 6 * SECOND, "{first:?}");
-    let twenty = (1..20).map(|_| run()).last().unwrap();
-    assert!(twenty < 12 * SECOND, "{twenty:?}");
+    let mut all = first;
+    for _ in 1..20 {
+        all = run();
+    }
+    assert!(all < 12 * SECOND, "{all:?}");
 }

@@ -7,7 +7,8 @@ use http::header::{self, ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValu
 use http::{Extensions, Method, Request, Response};
 
 use super::answer::read_with_view;
-use super::auth::{Applicant, ClientAuth, Credential, Drafted, Form};
+use super::auth::{Applicant, Credential, Drafted};
+use super::client_auth::{ClientAuth, Form};
 use super::error::{IssueError, Reason};
 use super::preset::Preset;
 use super::store::{CredentialTag, StoreKey};

@@ -40,6 +40,7 @@ mod auth;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod client;
+mod client_auth;
 pub mod error;
 mod flight;
 mod grant;
@@ -70,10 +71,9 @@ pub mod store;
 mod store_key;
 
 pub use answer::read_answer;
-pub use auth::{
-    ClientAuth, ClientCertificate, Credential, CredentialError, PrivateKeyJwt, SecretSource,
-};
+pub use auth::{ClientCertificate, Credential, CredentialError, PrivateKeyJwt, SecretSource};
 pub use client::Client;
+pub use client_auth::ClientAuth;
 pub use error::Error;
 pub use grant::{
     Asserting, AssertionError, AssertionFile, AssertionSource, ClientCredentials, JwtBearer,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::auth::ClientAuth;
+use super::client_auth::ClientAuth;
 use crate::jose::Algorithm;
 use crate::transport::Endpoint;
 

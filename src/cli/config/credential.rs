@@ -3,7 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use super::error::{ConfigError, bad, missing, unreadable};
+use super::error::{ConfigError, SECRET, bad, missing, unreadable};
 use super::{Proof, Settings};
 use crate::rotator::{ClientAuth, ClientCertificate, Credential, PrivateKeyJwt, SecretSource};
 
@@ -117,8 +117,6 @@ fn checked<T: Clone + Into<Credential>>(
     }
     Ok(credential)
 }
-
-pub(super) const SECRET: &str = "STEADFAST_CLIENT_SECRET";
 
 pub(super) fn secret_of_environment() -> Option<String> {
     env::var(SECRET).ok().filter(|secret| !secret.is_empty())

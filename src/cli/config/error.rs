@@ -4,7 +4,6 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::credential::SECRET;
 use crate::policy::PolicyError;
 
 /// Why there is no [`Client`](super::Client): each is a mistake of the user's.
@@ -58,3 +57,6 @@ impl fmt::Display for ConfigError {
         }
     }
 }
+
+/// Where a client's secret is looked for in the environment.
+pub(super) const SECRET: &str = "STEADFAST_CLIENT_SECRET";

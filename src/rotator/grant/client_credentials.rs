@@ -3,8 +3,9 @@ use std::borrow::Cow;
 use http::Response;
 use http::header::{HeaderName, HeaderValue};
 
-use crate::rotator::auth::{ClientAuth, Credential};
+use crate::rotator::auth::Credential;
 use crate::rotator::client::Client;
+use crate::rotator::client_auth::ClientAuth;
 use crate::rotator::error::IssueError;
 use crate::rotator::preset::Preset;
 use crate::rotator::store::{CredentialTag, StoreKey};

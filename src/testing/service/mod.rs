@@ -11,6 +11,7 @@ mod form;
 mod grants;
 mod keyring;
 mod received;
+mod refresh_tokens;
 mod script;
 mod server;
 mod state;

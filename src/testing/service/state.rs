@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use super::config::ServiceConfig;
 use super::faults::{Endpoint, Fault, FaultKind};
 use super::form::Form;
-use super::grants::RefreshTokens;
 use super::keyring::Keyring;
+use super::refresh_tokens::RefreshTokens;
 use super::script::Script;
 use crate::clock::{Clock, Timestamp};
 
