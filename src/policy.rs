@@ -5,12 +5,18 @@
 //! goes down, which is the whole idea.
 
 use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::token::{FormatPreference, LifetimeSource, Token, TokenFormat};
+
+mod duration;
+mod finding;
+
+pub(crate) use duration::duration_text;
+pub use duration::{DurationError, parse_duration, parse_range};
+pub use finding::Finding;
 
 /// How long tokens shall live, how often a new one is issued, how often to retry, and in which
 /// format to ask for them. Data and arithmetic, no I/O.
@@ -257,104 +263,6 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Services round, and dates of requests are not dates of answers.
 const TOLERANCE: Duration = Duration::from_secs(60);
 
-/// Something about a granted token that its owner should know. See [`IssuancePolicy::findings`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "finding")]
-#[non_exhaustive]
-pub enum Finding {
-    /// The token lives shorter than the policy wants, so it survives shorter outages.
-    ShorterThanWanted {
-        /// Lifetime granted.
-        #[serde(with = "duration_text")]
-        granted: Duration,
-        /// Lifetime wanted.
-        #[serde(with = "duration_text")]
-        wanted: Duration,
-    },
-    /// The token lives longer than the policy wants, so a leaked one is usable for longer.
-    LongerThanWanted {
-        /// Lifetime granted.
-        #[serde(with = "duration_text")]
-        granted: Duration,
-        /// Lifetime wanted.
-        #[serde(with = "duration_text")]
-        wanted: Duration,
-    },
-    /// The token lives longer than 24 h.
-    LongerThanADay {
-        /// Lifetime granted.
-        #[serde(with = "duration_text")]
-        granted: Duration,
-    },
-    /// The answer told no lifetime.
-    LifetimeAssumed {
-        /// The lifetime that is assumed.
-        #[serde(with = "duration_text")]
-        assumed: Duration,
-    },
-    /// The rotation range does not fit the granted lifetime: rotation comes at half of it at most.
-    RotationTooLate {
-        /// Lifetime granted.
-        #[serde(with = "duration_text")]
-        granted: Duration,
-        /// The end of the rotation range.
-        #[serde(with = "duration_text")]
-        rotation: Duration,
-    },
-    /// A JWT was asked for, an opaque token came.
-    OpaqueInsteadOfJwt,
-    /// Fewer scopes were granted than asked for.
-    NarrowerScope,
-    /// Secret and token go over the network as plain `http`.
-    PlainHttp,
-    /// The token goes to and from the shared store over a network in the clear.
-    PlainStore,
-    /// The token lies in a shared store as it is, for all who may read there.
-    UnsealedStore,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ShorterThanWanted { granted, wanted } => write!(
-                f,
-                "the token lives {}, shorter than the {} wanted",
-                duration_text::of(*granted),
-                duration_text::of(*wanted)
-            ),
-            Self::LongerThanWanted { granted, wanted } => write!(
-                f,
-                "the token lives {}, longer than the {} wanted",
-                duration_text::of(*granted),
-                duration_text::of(*wanted)
-            ),
-            Self::LongerThanADay { granted } => write!(
-                f,
-                "the token lives {}: a leaked one stays usable for longer than a day",
-                duration_text::of(*granted)
-            ),
-            Self::LifetimeAssumed { assumed } => write!(
-                f,
-                "the service told no lifetime, {} is assumed",
-                duration_text::of(*assumed)
-            ),
-            Self::RotationTooLate { granted, rotation } => write!(
-                f,
-                "a token that lives {} is rotated at half of that at most, not after {}",
-                duration_text::of(*granted),
-                duration_text::of(*rotation)
-            ),
-            Self::OpaqueInsteadOfJwt => {
-                f.write_str("the service issued an opaque token, not a JWT")
-            }
-            Self::NarrowerScope => f.write_str("fewer scopes were granted than asked for"),
-            Self::PlainHttp => f.write_str("the token endpoint is asked over plain http"),
-            Self::PlainStore => f.write_str("the store is reached without TLS"),
-            Self::UnsealedStore => f.write_str("tokens lie unsealed in a shared store"),
-        }
-    }
-}
-
 /// Why a policy cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -391,88 +299,6 @@ impl std::error::Error for PolicyError {}
 impl From<DurationError> for PolicyError {
     fn from(error: DurationError) -> Self {
         Self::Text(error)
-    }
-}
-
-/// Reads a duration: an integer and `ms`, `s`, `m`, `h` or `d`.
-///
-/// # Errors
-///
-/// If the text is anything else, or too large to be counted in milliseconds.
-pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let unit: u64 = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err(DurationError),
-    };
-    let number = u64::from_str(number).map_err(|_| DurationError)?;
-    number
-        .checked_mul(unit)
-        .map(Duration::from_millis)
-        .ok_or(DurationError)
-}
-
-/// Reads a range of two durations, `1h..2h`; one alone is both ends.
-///
-/// # Errors
-///
-/// If an end is no duration, see [`parse_duration`].
-pub fn parse_range(text: &str) -> Result<std::ops::RangeInclusive<Duration>, DurationError> {
-    let (from, to) = text.split_once("..").unwrap_or((text, text));
-    Ok(parse_duration(from)?..=parse_duration(to)?)
-}
-
-/// The text is no duration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DurationError;
-
-impl fmt::Display for DurationError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("expected an integer and ms, s, m, h or d, such as 90s")
-    }
-}
-
-impl std::error::Error for DurationError {}
-
-/// Durations as text: `#[serde(with = "duration_text")]`.
-pub(crate) mod duration_text {
-    use super::{Duration, parse_duration};
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    /// The shortest exact text, in the largest unit that leaves an integer.
-    pub(crate) fn of(duration: Duration) -> String {
-        let millis = duration.as_millis();
-        for (unit, name) in [
-            (86_400_000, "d"),
-            (3_600_000, "h"),
-            (60_000, "m"),
-            (1000, "s"),
-        ] {
-            // 24h reads better than 1d, and the design speaks of hours.
-            let small_day = name == "d" && millis < 2 * unit;
-            if millis >= unit && millis.is_multiple_of(unit) && !small_day {
-                return format!("{}{name}", millis / unit);
-            }
-        }
-        if millis == 0 {
-            "0s".into()
-        } else {
-            format!("{millis}ms")
-        }
-    }
-
-    pub(crate) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&of(*value))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        let text = String::deserialize(from)?;
-        parse_duration(&text).map_err(serde::de::Error::custom)
     }
 }
 
@@ -601,29 +427,6 @@ mod tests {
     }
 
     #[test]
-    fn durations() {
-        assert_eq!(parse_duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(parse_duration("0ms"), Ok(Duration::ZERO));
-        assert_eq!(parse_duration("2d"), Ok(48 * HOUR));
-        for bad in [
-            "",
-            "h",
-            "1",
-            "1.5h",
-            "-1h",
-            "+1h",
-            "1 h",
-            "1h30m",
-            "1H",
-            "99999999999999999d",
-        ] {
-            assert_eq!(parse_duration(bad), Err(DurationError), "{bad}");
-        }
-        assert_eq!(parse_range("1h"), Ok(HOUR..=HOUR));
-        assert_eq!(parse_range("1h.."), Err(DurationError));
-    }
-
-    #[test]
     fn tolerance_takes_the_interval_between_uses() {
         let policy = IssuancePolicy::default();
         assert_eq!(policy.outage_tolerance(24 * HOUR), Duration::ZERO);
@@ -725,36 +528,6 @@ mod tests {
                 None
             ),
             []
-        );
-    }
-
-    #[test]
-    fn finding_texts() {
-        let texts = [
-            Finding::ShorterThanWanted {
-                granted: HOUR,
-                wanted: 12 * HOUR,
-            },
-            Finding::LongerThanADay { granted: 48 * HOUR },
-            Finding::RotationTooLate {
-                granted: HOUR,
-                rotation: 2 * HOUR,
-            },
-            Finding::PlainHttp,
-            Finding::PlainStore,
-            Finding::UnsealedStore,
-        ]
-        .map(|finding| finding.to_string());
-        assert_eq!(
-            texts,
-            [
-                "the token lives 1h, shorter than the 12h wanted",
-                "the token lives 2d: a leaked one stays usable for longer than a day",
-                "a token that lives 1h is rotated at half of that at most, not after 2h",
-                "the token endpoint is asked over plain http",
-                "the store is reached without TLS",
-                "tokens lie unsealed in a shared store",
-            ]
         );
     }
 }

@@ -228,6 +228,11 @@ impl Client {
         }
     }
 
+    /// Whether the provider wants an audience for a token in the client's own name, and none is named.
+    pub(super) fn lacks_audience(&self) -> bool {
+        self.preset.requires_audience() && self.audience.is_none()
+    }
+
     pub(super) fn asked_scope(&self) -> Option<&str> {
         (!self.scope.is_empty()).then_some(&*self.scope)
     }
@@ -242,9 +247,6 @@ impl Client {
         this: &Try,
         own: &[(&str, &str)],
     ) -> Result<Request<Vec<u8>>, IssueError> {
-        if self.preset.requires_audience() && self.audience.is_none() {
-            return Err(IssueError::permanent(Reason::NoAudience));
-        }
         let mut headers: HeaderMap = self.headers.iter().cloned().collect();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(FORM));

@@ -189,9 +189,13 @@ impl Flight {
         {
             return;
         }
-        let held = Instant::now() + HELD_AT_MOST - 2 * TO_WRITE;
-        // A request that spends is not broken off because a caller is in a hurry.
-        let broken_off = if self.spends() { held } else { end.min(held) };
+        // A request that spends is not broken off because a caller is in a hurry, and what it brings
+        // is written before it is told.
+        let held = Instant::now() + HELD_AT_MOST;
+        let broken_off = match self.spends() {
+            true => held - (2 + WRITES) * TO_WRITE,
+            false => end.min(held - 2 * TO_WRITE),
+        };
         match timeout_at(broken_off, self.attempt(claim, end)).await {
             Ok(Ok((answer, asked))) => self.succeed(claim, &answer, asked).await,
             Ok(Err((error, without_format))) => self.fail(&error, without_format),
@@ -367,7 +371,7 @@ const LONGEST_ANSWER: usize = 1024 * 1024;
 const LONG_ENOUGH: Duration = Duration::from_secs(2);
 
 /// Besides the one that ends every renewal.
-const WRITES: u8 = 2;
+const WRITES: u32 = 2;
 
 const WHILE_ANOTHER_ISSUES: Duration = Duration::from_secs(1);
 const WHILE_STORE_IS_UNUSABLE: Duration = Duration::from_secs(10);

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::client::Client;
 use super::error::IssueError;
 use super::record::Successor;
 use super::store::{CredentialTag, StoreKey};
@@ -18,25 +19,36 @@ pub type Requesting<'a> =
     Pin<Box<dyn Future<Output = Result<http::Request<Vec<u8>>, IssueError>> + Send + 'a>>;
 
 /// How a client gets a token: builds the request and reads the answer. Does not send it itself.
+///
+/// What goes without saying is as its [`Client`] has it.
 pub trait Grant: Send + Sync + 'static {
-    /// The token endpoint.
-    fn endpoint(&self) -> &Endpoint;
+    /// Who asks, and where.
+    fn client(&self) -> &Client;
 
     /// All that changes the token, by name and in a fixed order: endpoint, client, grant, scopes
     /// (sorted), audience, resources, further parameters; no secret. The format asked for is added
     /// by the rotator.
     fn facts(&self) -> Vec<(&'static str, Cow<'_, str>)>;
 
+    /// The token endpoint.
+    fn endpoint(&self) -> &Endpoint {
+        self.client().endpoint()
+    }
+
     /// Tells the credential in use from any other.
-    fn credential(&self, key: &StoreKey) -> CredentialTag;
+    fn credential(&self, key: &StoreKey) -> CredentialTag {
+        self.client().credential(key)
+    }
 
     /// The scopes asked for, space-delimited.
     fn scope(&self) -> Option<&str> {
-        None
+        self.client().asked_scope()
     }
 
     /// Whether a request made with [`Try::ask_for_jwt`] differs from one without.
-    fn can_ask_for_jwt(&self) -> bool;
+    fn can_ask_for_jwt(&self) -> bool {
+        self.client().can_ask_for_jwt()
+    }
 
     /// Whether a request uses up what it is made of, and must not get lost: true for refresh tokens,
     /// which a service may take once and replace at each use; false for what can be sent or made
@@ -60,7 +72,9 @@ pub trait Grant: Send + Sync + 'static {
     ///
     /// If it holds no token that can be used. An opaque one where a JWT is required can, as far as
     /// this method goes.
-    fn read(&self, this: &Try, response: &http::Response<Vec<u8>>) -> Result<Answer, IssueError>;
+    fn read(&self, this: &Try, response: &http::Response<Vec<u8>>) -> Result<Answer, IssueError> {
+        self.client().read(this, response)
+    }
 
     /// The refresh token that the answer puts in place of the one that was sent, whether or not the
     /// access token beside it is of use. It goes into the store before that is handed out, and comes
@@ -72,6 +86,10 @@ pub trait Grant: Send + Sync + 'static {
 
 /// A grant that is shared, or chosen while the program runs.
 impl<G: Grant + ?Sized> Grant for Arc<G> {
+    fn client(&self) -> &Client {
+        (**self).client()
+    }
+
     fn endpoint(&self) -> &Endpoint {
         (**self).endpoint()
     }

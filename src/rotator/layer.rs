@@ -50,9 +50,8 @@ use std::task::{Context, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::message::{Outgoing, Response as _, Returning};
-use super::origins::Origin;
-use super::outbound::{Outbound, is_refusal, is_repeatable, present};
+use super::message::{Outgoing, Returning};
+use super::outbound::{Outbound, present};
 use super::{Error, Origins, Rotator};
 
 /// Wraps clients in [`RotatorService`]. See the [module](self).
@@ -195,32 +194,22 @@ where
     R: Replay<Request>,
     Request: Outgoing,
 {
-    let target = request.target().and_then(Origin::of);
-    if !outbound.concerns(target.as_ref(), request.headers()) {
+    let Some(asked) = outbound.asked(&request) else {
         return service.call(request).await.map_err(OutboundError::Inner);
-    }
+    };
     let token = outbound.token().await.map_err(OutboundError::NoToken)?;
     let copy = R::copy(&request);
-    let (method, url) = (request.method().clone(), request.url().cloned());
     present(&token, request.headers_mut());
-    let sent = service.call(request).await.map_err(OutboundError::Inner);
-    let response = sent?;
-    let answered = response.url().and_then(Origin::of_url);
-    let (status, headers) = (response.status(), response.headers());
-    if !is_refusal(target.as_ref(), answered.as_ref(), status, headers) {
-        return Ok(response);
-    }
-    let repeatable = is_repeatable(&method, url.as_ref(), response.url());
-    let Some(mut again) = copy.filter(|_| repeatable) else {
-        outbound.refused_for_good(&token);
+    let answered = service.call(request).await.map_err(OutboundError::Inner);
+    let response = answered?;
+    let Some(again) = outbound.judge(&asked, &token, &response, copy) else {
         return Ok(response);
     };
-    let Some(other) = outbound.after_refusal(&token).await else {
+    let Some(again) = outbound.renewed(&token, again).await else {
         return Ok(response);
     };
     // Its connection is of use for the replay.
     drop(response);
-    present(&other, again.headers_mut());
     let ready = poll_fn(|cx| service.poll_ready(cx)).await;
     ready.map_err(OutboundError::Inner)?;
     service.call(again).await.map_err(OutboundError::Inner)

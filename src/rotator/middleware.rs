@@ -25,8 +25,7 @@ use http::Extensions;
 use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next};
 
-use super::origins::Origin;
-use super::outbound::{Outbound, is_refusal, is_repeatable, present};
+use super::outbound::{Outbound, present};
 use super::{Origins, Rotator};
 
 /// Sends requests with the latest token. See the [module](self).
@@ -52,32 +51,24 @@ impl Middleware for RotatorMiddleware {
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
         let Self(outbound) = self;
-        let target = Origin::of_url(request.url());
-        if !outbound.concerns(target.as_ref(), request.headers()) {
+        let Some(asked) = outbound.asked(&request) else {
             return next.run(request, extensions).await;
-        }
-        let token = outbound.token().await;
-        let token = token.map_err(reqwest_middleware::Error::middleware)?;
+        };
+        let token = outbound
+            .token()
+            .await
+            .map_err(reqwest_middleware::Error::middleware)?;
         let copy = request.try_clone();
-        let (method, url) = (request.method().clone(), request.url().clone());
         present(&token, request.headers_mut());
         let response = next.clone().run(request, extensions).await?;
-        let answered = Origin::of_url(response.url());
-        let (status, headers) = (response.status(), response.headers());
-        if !is_refusal(target.as_ref(), answered.as_ref(), status, headers) {
-            return Ok(response);
-        }
-        let repeatable = is_repeatable(&method, Some(&url), Some(response.url()));
-        let Some(mut again) = copy.filter(|_| repeatable) else {
-            outbound.refused_for_good(&token);
+        let Some(again) = outbound.judge(&asked, &token, &response, copy) else {
             return Ok(response);
         };
-        let Some(other) = outbound.after_refusal(&token).await else {
+        let Some(again) = outbound.renewed(&token, again).await else {
             return Ok(response);
         };
         // Its connection is of use for the replay.
         drop(response);
-        present(&other, again.headers_mut());
         next.run(again, extensions).await
     }
 }

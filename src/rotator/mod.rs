@@ -49,7 +49,7 @@ mod held;
 mod issue;
 #[cfg(feature = "tower")]
 pub mod layer;
-#[cfg(feature = "tower")]
+#[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
 mod message;
 #[cfg(feature = "metrics")]
 pub mod metrics;
@@ -83,7 +83,7 @@ pub use health::{Health, Status};
 pub use issue::{Answer, Grant, Requesting, Try};
 #[cfg(feature = "tower")]
 pub use layer::{OutboundError, RotatorLayer, RotatorService};
-#[cfg(feature = "tower")]
+#[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
 pub use message::{Outgoing, Returning};
 #[cfg(feature = "reqwest-middleware")]
 pub use middleware::RotatorMiddleware;

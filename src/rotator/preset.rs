@@ -133,7 +133,7 @@ impl Preset {
         }
     }
 
-    /// Whether no token can be had without an audience.
+    /// Whether a client that asks in its own name gets no token without an audience.
     pub fn requires_audience(self) -> bool {
         self == Self::Auth0
     }

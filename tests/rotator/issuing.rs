@@ -229,3 +229,68 @@ async fn a_401_renews_once() {
     let latest = rotator.token().await.unwrap();
     assert_eq!(rotator.reject(&latest).await.unwrap(), latest);
 }
+
+#[tokio::test]
+async fn a_lifetime_that_was_assumed_stays_assumed() {
+    let untold = |name: &str| {
+        let body = format!(r#"{{"access_token":"{name}","token_type":"bearer"}}"#);
+        Step::Answer(200, None, body)
+    };
+    let (script, clock) = (
+        Script::of([untold("one"), untold("two")]),
+        ManualClock::default(),
+    );
+    let rotator = rotator(&script, &clock);
+    let assumed = Finding::LifetimeAssumed { assumed: 12 * HOUR };
+    for token in ["one", "two"] {
+        name(&rotator).await;
+        settle().await;
+        assert_eq!(name(&rotator).await, token);
+        assert!(rotator.health().findings.contains(&assumed), "{token}");
+        clock.advance(2 * HOUR);
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_renews_at_expiry_alone_costs_no_operation() {
+    let same = || Step::Answer(200, None, BRIEF.into());
+    let clock = ManualClock::default();
+    let script = Script::of(std::iter::repeat_with(same).take(100));
+    let rotator = rotator(&script, &clock);
+    for second in 0..60 {
+        assert_eq!(name(&rotator).await, "brief", "{second}");
+        settle().await;
+        clock.advance(10 * SECOND);
+    }
+    let asked = script.requests();
+    assert!(asked < 20, "{asked} requests");
+    // Expired now, and the service has another one.
+    script.clear();
+    assert_eq!(name(&rotator).await, "token-1");
+}
+
+const BRIEF: &str = r#"{"access_token":"brief","token_type":"bearer","expires_in":600}"#;
+
+#[tokio::test]
+async fn a_busy_service_did_not_refuse_the_format() {
+    let busy = || Step::Answer(429, Some(2), r#"{"error":"invalid_request"}"#.into());
+    for retries in [0, 1] {
+        let (script, clock) = (Script::of([busy()]), ManualClock::default());
+        let rotator = Rotator::new(grant().preset(Preset::Neo), policy(retries))
+            .transport(script.clone())
+            .clock(Arc::new(clock.clone()));
+        let call = |rotator: Rotator| tokio::spawn(async move { rotator.token().await });
+        let first = call(rotator.clone());
+        settle().await;
+        assert_eq!(script.requests(), 1, "its Retry-After counts");
+        clock.advance(3 * SECOND);
+        let _ = first.await.unwrap();
+        name(&rotator).await;
+        let bodies = script.bodies();
+        assert_eq!(bodies.len(), 2);
+        assert!(
+            bodies.iter().all(|it| it.contains("token_format")),
+            "{retries}"
+        );
+    }
+}

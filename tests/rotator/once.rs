@@ -1,11 +1,15 @@
 //! Processes that end after one call.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast::rotator::store::{MemoryStore, Store as _};
+use steadfast::clock::{Clock, SystemClock, Timestamp};
+use steadfast::rotator::Rotator;
+use steadfast::rotator::state::Record;
+use steadfast::rotator::store::{Claim, MemoryStore, Store, StoreKey, Storing};
 use steadfast::testing::ManualClock;
 
-use crate::script::{HOUR, MINUTE, SECOND, Script, Step, name, rotator};
+use crate::script::{HOUR, MINUTE, SECOND, Script, Step, grant, issues, name, policy, rotator};
 
 #[tokio::test(start_paused = true)]
 async fn one_shot_processes() {
@@ -90,4 +94,83 @@ async fn a_minimum_validity_for_one_run() {
     script.set_down(false);
     clock.advance(10 * MINUTE);
     assert_eq!(once(6 * HOUR).await, "token-2");
+}
+
+/// A clock that goes as tokio's does.
+struct Follows(tokio::time::Instant);
+
+impl Clock for Follows {
+    fn wall(&self) -> Timestamp {
+        Timestamp::from_secs(1_795_570_010).plus(self.0.elapsed())
+    }
+
+    fn boot(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_is_stopped_at_once_starves_no_single_run() {
+    let clock = Arc::new(Follows(tokio::time::Instant::now()));
+    let (script, store) = (Script::default(), MemoryStore::new());
+    let rotator = Rotator::new(grant(), policy(0))
+        .transport(script.clone())
+        .clock(clock.clone())
+        .store(store.clone());
+    let key = rotator.store_key();
+    let mut held = store.try_claim(&key).await.unwrap().unwrap();
+    let stamp = Record {
+        requested_at: Some(clock.wall()),
+        ..Record::default()
+    };
+    held.write(&stamp).await.unwrap();
+    let token = rotator.token_once(Duration::ZERO).await.unwrap();
+    assert_eq!(token.expose(), "token-1");
+    assert!(clock.0.elapsed() <= 30 * SECOND);
+}
+
+/// A store whose every answer takes nine tenths of a second.
+#[derive(Clone)]
+struct Slow(MemoryStore);
+
+async fn slowly() {
+    SystemClock.sleep(SECOND * 9 / 10).await;
+}
+
+impl Store for Slow {
+    fn read<'a>(&'a self, key: &'a StoreKey) -> Storing<'a, Option<Record>> {
+        Box::pin(async {
+            slowly().await;
+            self.0.read(key).await
+        })
+    }
+
+    fn try_claim<'a>(&'a self, key: &'a StoreKey) -> Storing<'a, Option<Box<dyn Claim>>> {
+        Box::pin(async {
+            slowly().await;
+            self.0.try_claim(key).await
+        })
+    }
+
+    fn claim_anyway<'a>(&'a self, key: &'a StoreKey) -> Storing<'a, Box<dyn Claim>> {
+        self.0.claim_anyway(key)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_store_and_a_silent_service_cost_five_seconds_in_all() {
+    let clock = ManualClock::default();
+    let store = MemoryStore::new();
+    let script = Script::of([issues("first"), Step::Hangs]);
+    name(&rotator(&script, &clock).store(store.clone())).await;
+    clock.advance(2 * HOUR);
+    let once = rotator(&script, &clock).store(Slow(store));
+    let asked = tokio::time::Instant::now();
+    let token = once.token_once(Duration::ZERO).await.unwrap();
+    assert_eq!(token.expose(), "first");
+    assert!(
+        asked.elapsed() <= 5 * SECOND + SECOND / 100,
+        "{:?}",
+        asked.elapsed()
+    );
 }

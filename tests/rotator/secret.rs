@@ -3,11 +3,9 @@
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 
-use steadfast::rotator::error::IssueError;
 use steadfast::rotator::store::{CredentialTag, StoreKey};
-use steadfast::rotator::{Answer, ClientCredentials, Grant, Requesting, Rotator, Try};
+use steadfast::rotator::{Client, ClientCredentials, Grant, Requesting, Rotator, Try};
 use steadfast::testing::ManualClock;
-use steadfast::transport::Endpoint;
 
 use crate::script::{MINUTE, SECOND, Script, error, grant, name, policy, settle};
 
@@ -18,8 +16,8 @@ struct Replaced {
 }
 
 impl Grant for Replaced {
-    fn endpoint(&self) -> &Endpoint {
-        self.grant.endpoint()
+    fn client(&self) -> &Client {
+        self.grant.client()
     }
 
     fn facts(&self) -> Vec<(&'static str, Cow<'_, str>)> {
@@ -30,16 +28,8 @@ impl Grant for Replaced {
         CredentialTag::of(key, self.secret.lock().unwrap().as_bytes())
     }
 
-    fn can_ask_for_jwt(&self) -> bool {
-        false
-    }
-
     fn request<'a>(&'a self, this: &'a Try) -> Requesting<'a> {
         self.grant.request(this)
-    }
-
-    fn read(&self, this: &Try, response: &http::Response<Vec<u8>>) -> Result<Answer, IssueError> {
-        self.grant.read(this, response)
     }
 }
 

@@ -102,10 +102,13 @@ async fn a_redirect_is_not_followed() {
             let (mut stream, _) = listener.accept().await.unwrap();
             assert_ne!(stream.read(&mut [0; 1024]).await.unwrap(), 0);
             let place = elsewhere.token_url();
-            let head = format!(
-                "HTTP/1.1 {status} Elsewhere\r\nlocation: {place}\r\ncontent-length: 0\r\n\r\n"
+            // Whatever stands in it is no answer.
+            let token = r#"{"access_token":"stolen","expires_in":600}"#;
+            let length = token.len();
+            let answer = format!(
+                "HTTP/1.1 {status} Elsewhere\r\nlocation: {place}\r\ncontent-length: {length}\r\n\r\n{token}"
             );
-            stream.write_all(head.as_bytes()).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
             stream
         };
         let (token, _stream) = tokio::join!(rotator.token(), answer);

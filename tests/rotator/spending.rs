@@ -122,7 +122,7 @@ async fn a_process_that_ends_waits_for_the_refresh_token_on_its_way() {
     // A request that is never answered is given up in the end, and the token lives.
     clock.advance(2 * HOUR);
     service.takes(3600);
-    assert_eq!(once().await, ("token-3".into(), "r-3".into(), 23));
+    assert_eq!(once().await, ("token-3".into(), "r-3".into(), 21));
     assert_eq!(service.sent(), ["r-0", "r-1", "r-2", "r-3"]);
 }
 

@@ -127,19 +127,20 @@ impl Settings {
             Some(credential) => Client::at(endpoint, id, credential),
             None => Client::public_at(endpoint, id),
         };
-        let client = client.preset(self.preset()?);
+        let client = client.preset(self.preset(kind)?);
         self.asking(match method {
             Method::Secret(Some(way)) => client.authentication(way),
             _ => client,
         })
     }
 
-    fn preset(&self) -> Result<Preset, ConfigError> {
+    fn preset(&self, kind: Kind) -> Result<Preset, ConfigError> {
         let preset = match &self.provider {
             Some(name) => Preset::from_str(name).map_err(|it| bad("provider", it))?,
             None => Preset::default(),
         };
-        if preset.requires_audience() && self.audience.is_none() {
+        let in_its_own_name = kind == Kind::ClientCredentials;
+        if in_its_own_name && preset.requires_audience() && self.audience.is_none() {
             return Err(missing("audience"));
         }
         Ok(preset)

@@ -1,15 +1,13 @@
 use std::borrow::Cow;
 
-use http::Response;
 use http::header::{HeaderName, HeaderValue};
 
 use crate::rotator::auth::Credential;
 use crate::rotator::client::Client;
 use crate::rotator::client_auth::ClientAuth;
-use crate::rotator::error::IssueError;
+use crate::rotator::error::{IssueError, Reason};
 use crate::rotator::preset::Preset;
-use crate::rotator::store::{CredentialTag, StoreKey};
-use crate::rotator::{Answer, Grant, Requesting, Try};
+use crate::rotator::{Grant, Requesting, Try};
 use crate::transport::{Endpoint, EndpointError};
 
 /// The client credentials grant (RFC 6749 4.4): a client asks in its own name.
@@ -108,33 +106,22 @@ impl ClientCredentials {
 }
 
 impl Grant for ClientCredentials {
-    fn endpoint(&self) -> &Endpoint {
-        self.client.endpoint()
+    fn client(&self) -> &Client {
+        &self.client
     }
 
     fn facts(&self) -> Vec<(&'static str, Cow<'_, str>)> {
         self.client.facts("client_credentials")
     }
 
-    fn credential(&self, key: &StoreKey) -> CredentialTag {
-        self.client.credential(key)
-    }
-
-    fn scope(&self) -> Option<&str> {
-        self.client.asked_scope()
-    }
-
-    fn can_ask_for_jwt(&self) -> bool {
-        self.client.can_ask_for_jwt()
-    }
-
     fn request<'a>(&'a self, this: &'a Try) -> Requesting<'a> {
         // RFC 6749 4.4.2
         let own = [("grant_type", "client_credentials")];
-        Box::pin(async move { self.client.request(this, &own) })
-    }
-
-    fn read(&self, this: &Try, response: &Response<Vec<u8>>) -> Result<Answer, IssueError> {
-        self.client.read(this, response)
+        Box::pin(async move {
+            if self.client.lacks_audience() {
+                return Err(IssueError::permanent(Reason::NoAudience));
+            }
+            self.client.request(this, &own)
+        })
     }
 }

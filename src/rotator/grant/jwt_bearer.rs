@@ -2,14 +2,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use http::Response;
-
 use super::AssertionSource;
 use crate::rotator::client::Client;
-use crate::rotator::error::IssueError;
-use crate::rotator::store::{CredentialTag, StoreKey};
-use crate::rotator::{Answer, Grant, Requesting, Try};
-use crate::transport::Endpoint;
+use crate::rotator::{Grant, Requesting, Try};
 
 /// The JWT bearer grant (RFC 7523 2.1): a JWT that another party signed stands for a subject.
 #[derive(Clone)]
@@ -32,26 +27,14 @@ impl JwtBearer {
 }
 
 impl Grant for JwtBearer {
-    fn endpoint(&self) -> &Endpoint {
-        self.client.endpoint()
+    fn client(&self) -> &Client {
+        &self.client
     }
 
     fn facts(&self) -> Vec<(&'static str, Cow<'_, str>)> {
         let mut facts = self.client.facts("jwt_bearer");
         facts.push(("subject", (&*self.subject).into()));
         facts
-    }
-
-    fn credential(&self, key: &StoreKey) -> CredentialTag {
-        self.client.credential(key)
-    }
-
-    fn scope(&self) -> Option<&str> {
-        self.client.asked_scope()
-    }
-
-    fn can_ask_for_jwt(&self) -> bool {
-        self.client.can_ask_for_jwt()
     }
 
     fn request<'a>(&'a self, this: &'a Try) -> Requesting<'a> {
@@ -63,10 +46,6 @@ impl Grant for JwtBearer {
             ];
             self.client.request(this, &own)
         })
-    }
-
-    fn read(&self, this: &Try, response: &Response<Vec<u8>>) -> Result<Answer, IssueError> {
-        self.client.read(this, response)
     }
 }
 

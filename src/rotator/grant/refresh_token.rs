@@ -8,9 +8,8 @@ use crate::rotator::error::{IssueError, Reason};
 use crate::rotator::record::Successor;
 use crate::rotator::sent::Sent;
 use crate::rotator::store::{CredentialTag, StoreKey};
-use crate::rotator::{Answer, Grant, Requesting, Try, answer};
+use crate::rotator::{Grant, Requesting, Try, answer};
 use crate::token::{ClientSecret, RefreshToken};
-use crate::transport::Endpoint;
 
 /// The refresh token grant (RFC 6749 6), for a subject who consented once.
 ///
@@ -78,8 +77,8 @@ impl RefreshTokenGrant {
 }
 
 impl Grant for RefreshTokenGrant {
-    fn endpoint(&self) -> &Endpoint {
-        self.client.endpoint()
+    fn client(&self) -> &Client {
+        &self.client
     }
 
     fn facts(&self) -> Vec<(&'static str, Cow<'_, str>)> {
@@ -92,14 +91,6 @@ impl Grant for RefreshTokenGrant {
         let initial = self.initial.read().ok();
         let initial = initial.as_ref().map_or("", ClientSecret::expose);
         self.client.credential(key).and(key, initial.as_bytes())
-    }
-
-    fn scope(&self) -> Option<&str> {
-        self.client.asked_scope()
-    }
-
-    fn can_ask_for_jwt(&self) -> bool {
-        self.client.can_ask_for_jwt()
     }
 
     fn spends(&self) -> bool {
@@ -117,10 +108,6 @@ impl Grant for RefreshTokenGrant {
             let own = [("grant_type", "refresh_token"), ("refresh_token", token)];
             self.client.request(this, &own)
         })
-    }
-
-    fn read(&self, this: &Try, response: &Response<Vec<u8>>) -> Result<Answer, IssueError> {
-        self.client.read(this, response)
     }
 
     fn successor(&self, this: &Try, response: &Response<Vec<u8>>) -> Option<Successor> {

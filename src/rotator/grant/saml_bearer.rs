@@ -4,15 +4,11 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::Response;
 use zeroize::Zeroizing;
 
 use super::AssertionSource;
 use crate::rotator::client::Client;
-use crate::rotator::error::IssueError;
-use crate::rotator::store::{CredentialTag, StoreKey};
-use crate::rotator::{Answer, Grant, Requesting, Try};
-use crate::transport::Endpoint;
+use crate::rotator::{Grant, Requesting, Try};
 
 /// The SAML 2.0 bearer grant (RFC 7522 2.1): an assertion that an identity provider signed stands for
 /// a subject. The source gives the XML of `<Assertion>`; it is sent in base64url.
@@ -36,26 +32,14 @@ impl SamlBearer {
 }
 
 impl Grant for SamlBearer {
-    fn endpoint(&self) -> &Endpoint {
-        self.client.endpoint()
+    fn client(&self) -> &Client {
+        &self.client
     }
 
     fn facts(&self) -> Vec<(&'static str, Cow<'_, str>)> {
         let mut facts = self.client.facts("saml_bearer");
         facts.push(("subject", (&*self.subject).into()));
         facts
-    }
-
-    fn credential(&self, key: &StoreKey) -> CredentialTag {
-        self.client.credential(key)
-    }
-
-    fn scope(&self) -> Option<&str> {
-        self.client.asked_scope()
-    }
-
-    fn can_ask_for_jwt(&self) -> bool {
-        self.client.can_ask_for_jwt()
     }
 
     fn request<'a>(&'a self, this: &'a Try) -> Requesting<'a> {
@@ -66,10 +50,6 @@ impl Grant for SamlBearer {
             let own = [("grant_type", GRANT_TYPE), ("assertion", &encoded)];
             self.client.request(this, &own)
         })
-    }
-
-    fn read(&self, this: &Try, response: &Response<Vec<u8>>) -> Result<Answer, IssueError> {
-        self.client.read(this, response)
     }
 }
 

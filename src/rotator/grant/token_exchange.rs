@@ -7,9 +7,7 @@ use http::Response;
 use super::AssertionSource;
 use crate::rotator::client::Client;
 use crate::rotator::error::IssueError;
-use crate::rotator::store::{CredentialTag, StoreKey};
 use crate::rotator::{Answer, Grant, Requesting, Try, answer};
-use crate::transport::Endpoint;
 
 /// Token exchange (RFC 8693 2.1): a token about a subject, and perhaps one about who acts for it,
 /// against an access token for elsewhere.
@@ -83,8 +81,8 @@ impl TokenExchange {
 }
 
 impl Grant for TokenExchange {
-    fn endpoint(&self) -> &Endpoint {
-        self.client.endpoint()
+    fn client(&self) -> &Client {
+        &self.client
     }
 
     fn facts(&self) -> Vec<(&'static str, Cow<'_, str>)> {
@@ -99,18 +97,6 @@ impl Grant for TokenExchange {
             facts.push(("requested_token_type", requested.uri().into()));
         }
         facts
-    }
-
-    fn credential(&self, key: &StoreKey) -> CredentialTag {
-        self.client.credential(key)
-    }
-
-    fn scope(&self) -> Option<&str> {
-        self.client.asked_scope()
-    }
-
-    fn can_ask_for_jwt(&self) -> bool {
-        self.client.can_ask_for_jwt()
     }
 
     fn request<'a>(&'a self, this: &'a Try) -> Requesting<'a> {

@@ -2,8 +2,7 @@
 //! for a whole process.
 
 mod huskarl;
-mod jsonwebtoken_11;
-mod jsonwebtoken_9;
+mod jsonwebtoken;
 mod jwt_authorizer;
 mod jwt_simple;
 
@@ -14,9 +13,9 @@ use common::cases;
 fn main() {
     let cases = cases();
     match env::args().nth(2).as_deref() {
-        Some("jsonwebtoken-9") => jsonwebtoken_9::contend(&cases),
-        Some("jsonwebtoken-11-aws-lc-rs") => jsonwebtoken_11::on_aws_lc_rs(&cases),
-        Some("jsonwebtoken-11-rust-crypto") => jsonwebtoken_11::on_rust_crypto(&cases),
+        Some("jsonwebtoken-9") => jsonwebtoken::version_9(&cases),
+        Some("jsonwebtoken-11-aws-lc-rs") => jsonwebtoken::version_11_on_aws_lc_rs(&cases),
+        Some("jsonwebtoken-11-rust-crypto") => jsonwebtoken::version_11_on_rust_crypto(&cases),
         Some("jwt-simple") => jwt_simple::contend(&cases),
         Some("jwt-authorizer") => jwt_authorizer::contend(&cases),
         Some("huskarl") => huskarl::contend(&cases),

@@ -1,119 +1,6 @@
-//! The grants beside client credentials: what they send, and how a refresh token that is replaced at
-//! each use is kept.
+//! What each grant sends.
 
-#![cfg(feature = "testing")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use http::{HeaderName, HeaderValue, Response};
-use steadfast::policy::IssuancePolicy;
-use steadfast::rotator::error::Reason;
-use steadfast::rotator::state::Record;
-use steadfast::rotator::store::{Claim, MemoryStore, Store, StoreError, StoreKey, Storing};
-use steadfast::rotator::{
-    AssertionError, AssertionFile, Client, ClientAuth, ClientCredentials, Grant, JwtBearer,
-    RefreshTokenGrant, Rotator, SamlBearer, TokenExchange, TokenType,
-};
-use steadfast::testing::{ManualClock, OAuthService, RegisteredClient, ServiceConfig};
-use steadfast::token::{Assertion, FormatPreference};
-use steadfast::transport::{Endpoint, Sending, Transport, TransportError};
-
-const URL: &str = "https://login.example/token";
-
-type Form = BTreeMap<String, String>;
-type Parameters = &'static [(&'static str, &'static str)];
-type Answers = VecDeque<Result<(u16, String), TransportError>>;
-
-/// Answers in order, and remembers what was sent, with what the store held at that time.
-#[derive(Clone, Default)]
-struct Script(Arc<Mutex<(Answers, Vec<Form>)>>);
-
-impl Script {
-    fn of<const N: usize>(answers: [Result<(u16, &str), TransportError>; N]) -> Self {
-        let answers = answers.map(|it| it.map(|(status, body)| (status, body.to_owned())));
-        Self(Arc::new(Mutex::new((answers.into(), Vec::new()))))
-    }
-
-    fn sent(&self) -> Vec<Form> {
-        self.0.lock().unwrap().1.clone()
-    }
-
-    #[track_caller]
-    fn assert_refreshed_with(&self, tokens: &[&str]) {
-        let sent = self.sent();
-        let sent: Vec<_> = sent.iter().map(|it| it["refresh_token"].as_str()).collect();
-        assert_eq!(sent, tokens);
-    }
-}
-
-impl Transport for Script {
-    fn send<'a>(
-        &'a self,
-        _endpoint: &'a Endpoint,
-        request: http::Request<Vec<u8>>,
-        _max_body: usize,
-    ) -> Sending<'a> {
-        let mut script = self.0.lock().unwrap();
-        let mut form: Form = url::form_urlencoded::parse(request.body())
-            .into_owned()
-            .collect();
-        for (name, value) in request.headers() {
-            form.insert(name.to_string(), value.to_str().unwrap().to_owned());
-        }
-        script.1.push(form);
-        let answer = script.0.pop_front().expect("one request too many");
-        Box::pin(async move {
-            let (status, body) = answer?;
-            let response = Response::builder().status(status);
-            Ok(response.body(body.into_bytes()).unwrap())
-        })
-    }
-}
-
-fn client() -> Client {
-    Client::public(URL, "orders").unwrap()
-}
-
-fn rotator(grant: impl Grant, script: &Script) -> Rotator {
-    Rotator::new(grant, IssuancePolicy::default()).transport(script.clone())
-}
-
-const PLAIN: Result<(u16, &str), TransportError> =
-    Ok((200, r#"{"access_token":"a","expires_in":43200}"#));
-
-async fn sent_by(grant: impl Grant) -> Form {
-    let script = Script::of([PLAIN]);
-    rotator(grant, &script).token().await.unwrap();
-    script.sent().remove(0)
-}
-
-#[track_caller]
-fn assert_sent(form: &Form, expected: &[(&str, &str)]) {
-    let headers = ["accept", "content-type"];
-    let mut form = form.clone();
-    form.retain(|name, _| !headers.contains(&name.as_str()));
-    let expected: Form = expected
-        .iter()
-        .map(|(a, b)| ((*a).into(), (*b).into()))
-        .collect();
-    assert_eq!(form, expected);
-}
-
-async fn assertion() -> Result<Assertion, AssertionError> {
-    Ok(Assertion::new("<Assertion>s3cret?</Assertion>"))
-}
-
-// What is sent
+use super::*;
 
 #[tokio::test]
 async fn what_each_grant_sends() {
@@ -364,209 +251,6 @@ async fn what_was_exchanged_must_be_an_access_token() {
     }
 }
 
-// Refresh tokens
-
-fn refresh(initial: &str) -> RefreshTokenGrant {
-    RefreshTokenGrant::new(client(), "alice", initial)
-}
-
-/// What is stored for a grant, after one token was had with these answers.
-async fn successor(
-    store: &MemoryStore,
-    grant: RefreshTokenGrant,
-    script: &Script,
-) -> Option<String> {
-    let rotator = rotator(grant, script).store(store.clone());
-    let _ = rotator.token().await;
-    let record = store.read(&rotator.store_key()).await.unwrap().unwrap();
-    assert!(!format!("{record:?} {record:#?} {rotator:?}").contains("r-"));
-    let text = serde_json::to_string(&record).unwrap();
-    assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
-    record
-        .successor
-        .map(|it| it.refresh_token.expose().to_owned())
-}
-
-#[tokio::test]
-async fn a_refresh_token_that_is_replaced_is_used_from_then_on() {
-    let store = MemoryStore::new();
-    // The access tokens are of no use, so that the next rotator asks again; a refused one replaces
-    // the refresh token all the same.
-    let next =
-        |token: &str| format!(r#"{{"access_token":"a","expires_in":0,"refresh_token":"{token}"}}"#);
-    let (one, two) = (next("r-1"), next("r-2"));
-    let script = Script::of([Ok((200, &one))]);
-    assert_eq!(
-        successor(&store, refresh("r-0"), &script).await.as_deref(),
-        Some("r-1")
-    );
-    script.assert_refreshed_with(&["r-0"]);
-    // The pause after the failure binds the credential that failed; a second consent is another one,
-    // and its chain begins anew.
-    let script = Script::of([Ok((200, &two))]);
-    assert_eq!(
-        successor(&store, refresh("q-0"), &script).await.as_deref(),
-        Some("r-2")
-    );
-    script.assert_refreshed_with(&["q-0"]);
-}
-
-#[tokio::test]
-async fn a_replaced_refresh_token_outlives_its_process() {
-    let (store, clock) = (MemoryStore::new(), ManualClock::default());
-    let body = r#"{"access_token":"a","expires_in":43200,"refresh_token":"r-1"}"#;
-    let script = Script::of([Ok((200, body)), PLAIN_B]);
-    let process = || {
-        rotator(refresh("r-0"), &script)
-            .store(store.clone())
-            .clock(Arc::new(clock.clone()))
-    };
-    let token = process().token().await.unwrap();
-    clock.advance(Duration::from_secs(2));
-    let other = process();
-    assert_eq!(other.token().await.unwrap().expose(), "a");
-    assert_eq!(other.reject(&token).await.unwrap().expose(), "b");
-    script.assert_refreshed_with(&["r-0", "r-1"]);
-    let record = store.read(&other.store_key()).await.unwrap().unwrap();
-    assert_eq!(
-        record.successor.unwrap().refresh_token.expose(),
-        "r-1",
-        "it stays in force"
-    );
-}
-
-const PLAIN_B: Result<(u16, &str), TransportError> =
-    Ok((200, r#"{"access_token":"b","expires_in":43200}"#));
-
-#[tokio::test(start_paused = true)]
-async fn a_refresh_token_is_sent_again_only_if_nothing_was_sent() {
-    let script = Script::of([Err(TransportError::Connect), PLAIN]);
-    rotator(refresh("r-0"), &script).token().await.unwrap();
-    assert_eq!(script.sent().len(), 2);
-    for answer in [
-        Err(TransportError::Timeout),
-        Err(TransportError::Broken),
-        Ok((503, "")),
-        Ok((400, r#"{"error":"invalid_grant"}"#)),
-    ] {
-        let script = Script::of([answer]);
-        rotator(refresh("r-0"), &script).token().await.unwrap_err();
-        assert_eq!(script.sent().len(), 1);
-    }
-}
-
-#[tokio::test]
-async fn an_opaque_token_where_a_jwt_is_required_costs_no_refresh_token() {
-    let store = MemoryStore::new();
-    let body = r#"{"access_token":"a","refresh_token":"r-1"}"#;
-    let policy = IssuancePolicy::default().with_format(FormatPreference::RequireJwt);
-    let rotator = Rotator::new(refresh("r-0"), policy)
-        .transport(Script::of([Ok((200, body))]))
-        .store(store.clone());
-    rotator.token().await.unwrap_err();
-    let record = store.read(&rotator.store_key()).await.unwrap().unwrap();
-    assert_eq!(record.successor.unwrap().refresh_token.expose(), "r-1");
-}
-
-/// Refuses every claim, or every write but the first.
-#[derive(Clone)]
-struct Failing {
-    claims: bool,
-    writes: Arc<Mutex<u32>>,
-}
-
-fn unusable() -> StoreError {
-    StoreError::Unusable("full".into())
-}
-
-impl Store for Failing {
-    fn read<'a>(&'a self, _: &'a StoreKey) -> Storing<'a, Option<Record>> {
-        Box::pin(async { Ok(None) })
-    }
-
-    fn try_claim<'a>(&'a self, _: &'a StoreKey) -> Storing<'a, Option<Box<dyn Claim>>> {
-        let claim: Box<dyn Claim> = Box::new(self.clone());
-        Box::pin(async {
-            if self.claims {
-                Ok(Some(claim))
-            } else {
-                Err(unusable())
-            }
-        })
-    }
-
-    fn claim_anyway<'a>(&'a self, _: &'a StoreKey) -> Storing<'a, Box<dyn Claim>> {
-        panic!("never without the claim")
-    }
-}
-
-impl Claim for Failing {
-    fn write<'a>(&'a mut self, _: &'a Record) -> Storing<'a, ()> {
-        let mut writes = self.writes.lock().unwrap();
-        *writes += 1;
-        let first = *writes == 1;
-        Box::pin(async move { if first { Ok(()) } else { Err(unusable()) } })
-    }
-}
-
-#[tokio::test]
-async fn without_a_store_no_refresh_token_is_sent() {
-    let script = Script::default();
-    let store = Failing {
-        claims: false,
-        writes: Arc::default(),
-    };
-    let rotator = rotator(refresh("r-0"), &script).store(store);
-    let error = rotator.token().await.unwrap_err();
-    assert_eq!(error.failing().unwrap().reason, Reason::NoStore);
-    assert!(script.sent().is_empty());
-}
-
-#[tokio::test]
-async fn a_store_that_fails_after_the_answer_costs_no_token() {
-    let script = Script::of([PLAIN]);
-    let store = Failing {
-        claims: true,
-        writes: Arc::default(),
-    };
-    let rotator = rotator(refresh("r-0"), &script).store(store.clone());
-    assert_eq!(rotator.token().await.unwrap().expose(), "a");
-    assert_eq!(
-        *store.writes.lock().unwrap(),
-        4,
-        "a stamp, two writes before, one at the end"
-    );
-    assert_eq!(rotator.health().store, Some(unusable()));
-}
-
-// Over HTTP
-
-#[tokio::test]
-async fn a_service_that_replaces_refresh_tokens_and_takes_none_twice() {
-    let registered = RegisteredClient::new("orders", "s3cret");
-    let config = ServiceConfig::default().client(registered);
-    let service = OAuthService::start(config).await.unwrap();
-    let client = Client::new(&service.token_url(), "orders", "s3cret").unwrap();
-    let initial = service.grant_refresh_token("orders");
-    let (store, clock) = (MemoryStore::new(), ManualClock::default());
-    let process = |store: &MemoryStore| {
-        let grant = RefreshTokenGrant::new(client.clone(), "alice", initial.as_str());
-        Rotator::new(grant, IssuancePolicy::default())
-            .store(store.clone())
-            .clock(Arc::new(clock.clone()))
-    };
-    for issued in 1..=3 {
-        let rotator = process(&store);
-        let token = rotator.token().await.unwrap();
-        clock.advance(Duration::from_secs(1200));
-        rotator.reject(&token).await.unwrap();
-        assert_eq!(service.counters().tokens_issued, issued + 1);
-        clock.advance(Duration::from_secs(1200));
-    }
-    let forgetful = process(&MemoryStore::new());
-    assert!(forgetful.token().await.unwrap_err().is_refusal());
-}
-
 #[tokio::test]
 async fn what_each_grant_brings_arrives_at_a_service() {
     let registered = RegisteredClient::new("orders", "s3cret");
@@ -638,4 +322,27 @@ async fn what_each_grant_brings_arrives_at_a_service() {
             ("refresh_token".into(), initial)
         ]
     );
+}
+
+/// Auth0 gives a client no token in its own name without one; who brings something of a subject's
+/// asks for what that was granted for.
+#[tokio::test]
+async fn an_audience_is_wanted_in_ones_own_name_alone() {
+    let client = || client().preset(Preset::Auth0);
+    let sent = sent_by(JwtBearer::new(client(), "alice", assertion)).await;
+    assert!(!sent.contains_key("audience"));
+    let refresh = RefreshTokenGrant::new(client(), "alice", "r1");
+    assert_eq!(sent_by(refresh).await["refresh_token"], "r1");
+    let script = Script::of([]);
+    let own = rotator(ClientCredentials::from(client()), &script);
+    let reason = own
+        .token()
+        .await
+        .unwrap_err()
+        .failing()
+        .unwrap()
+        .reason
+        .clone();
+    assert_eq!(reason, Reason::NoAudience);
+    assert!(script.sent().is_empty());
 }

@@ -1,19 +1,9 @@
-//! Whatever of a grant and of its refresh tokens is printed, it shows no secret.
-
-#![cfg(feature = "testing")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod script;
+//! Whatever is printed of a grant and of its refresh tokens shows no secret.
 
 use std::fmt::Debug;
 
+use crate::script::{HOUR, policy};
 use http::{HeaderName, HeaderValue};
-use script::{HOUR, policy};
 use steadfast::clock::{Clock as _, Timestamp};
 use steadfast::rotator::state::{Record, State};
 use steadfast::rotator::store::{CredentialTag, StoreKey};
