@@ -16,6 +16,7 @@ pub struct Held {
     lifetime: Duration,
     /// When this process got it, and how old it was then.
     since: Now,
+    booted: Timestamp,
     age_then: Duration,
     /// The age at which it is due.
     rotation: Duration,
@@ -58,6 +59,7 @@ impl Held {
             issued,
             lifetime,
             since,
+            booted: booted(since),
             age_then,
             from_the_future: false,
         }
@@ -126,11 +128,15 @@ impl Held {
     /// One of the two clocks was set or stood still since: then the age may be wrong.
     #[inline]
     fn clocks_disagree(&self, now: Now) -> bool {
-        let boot = now.boot.saturating_sub(self.since.boot);
-        let expected = self.since.wall.plus(boot);
-        let apart = expected.as_millis().abs_diff(now.wall.as_millis());
+        let apart = booted(now).as_millis().abs_diff(self.booted.as_millis());
         apart > LARGEST_DISAGREEMENT_MS
     }
+}
+
+/// When the machine was started, by both clocks together: always the same, while they go alike.
+#[inline]
+fn booted(now: Now) -> Timestamp {
+    now.wall.minus(now.boot)
 }
 
 const NEAR_FUTURE: Duration = Duration::from_secs(5 * 60);
