@@ -210,7 +210,7 @@ async fn without_a_token_an_outage_is_told_quickly() {
         let started = SystemClock.boot();
         case.run(&[]).failed(3, "no token could be issued since");
         let took = SystemClock.boot() - started;
-        assert!(took < 10 * SECOND, "{took:?}");
+        assert!(took < 5 * SECOND, "{took:?}");
     }
 }
 

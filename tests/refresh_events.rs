@@ -12,6 +12,7 @@ mod listening;
 
 use std::sync::{Arc, Mutex};
 
+use http::{HeaderName, HeaderValue};
 use listening::Events;
 use steadfast::testing::ManualClock;
 use steadfast::transport::{Endpoint, Sending, Transport, TransportError};
@@ -63,6 +64,10 @@ async fn events_tell_what_came_of_each_fetch() {
             .transport(service.clone())
             .clock(Arc::new(clock.clone()))
             .bearer_file(folder.join("bearer"))
+            .header(
+                HeaderName::from_static("x-gateway"),
+                HeaderValue::from_static("s3cret"),
+            )
             .key_file(&key_file);
         let handle = refresher.handle();
         (tokio::spawn(refresher.run()), handle)

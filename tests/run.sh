@@ -110,7 +110,7 @@ lint() {
 # What another crate may switch on in serde_json for all. Five tests are left out, as what they are about cannot hold
 # then: serde_json allocates for every number that it reads.
 numbers_as_text() {
-    cargo test --features cli,serde_json/arbitrary_precision,serde_json/preserve_order -- \
+    cargo test --all-features --features serde_json/arbitrary_precision,serde_json/preserve_order -- \
         --exact --skip refusals --skip a_forged_token_with_all_that_a_verifier_can_be_told \
         --skip a_new_token --skip a_new_token_with_a_claims_type_of_the_caller \
         --skip a_new_token_into_the_token_cache
