@@ -10,8 +10,10 @@
 
 mod command;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -105,6 +107,12 @@ async fn methods_of_authentication() {
     ] {
         case.run(args).failed(2, why);
     }
+    // Of two credentials one would be without effect.
+    let (secret, key) = (case.file("secret", SECRET), case.file("key.pem", "no key"));
+    let both = ["--client-secret-file", &secret, "--private-key-file", &key];
+    case.run(&both).failed(2, "--client-auth: needed where");
+    case.run(&[&both[..], &["--client-auth", "client_secret_basic"]].concat())
+        .token();
     case.run(&["--client-auth", "client_secret_basic"]).token();
     // This service takes no credentials in the body, and so no such client.
     case.run(&[
@@ -114,6 +122,19 @@ async fn methods_of_authentication() {
         "orders:read",
     ])
     .failed(4, "invalid_client");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variables_that_are_no_text() {
+    let case = Case::new("config-variables").await;
+    let odd = OsStr::from_bytes(b"s3cret\xff");
+    run(case.command(&[]).env("STEADFAST_CLIENT_SECRET", odd))
+        .failed(2, "STEADFAST_CLIENT_SECRET: not UTF-8");
+    // Another store than the one that was meant would go unnoticed.
+    #[cfg(feature = "redis")]
+    run(case.command(&[]).env("STEADFAST_REDIS_URL", odd))
+        .failed(2, "STEADFAST_REDIS_URL: not UTF-8");
+    assert_eq!(case.asked(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

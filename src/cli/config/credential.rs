@@ -1,9 +1,9 @@
 //! How a client proves who it is, by secrets that lie in files or in the environment.
 
-use std::env;
+use std::env::{self, VarError};
 use std::path::{Path, PathBuf};
 
-use super::error::{ConfigError, SECRET, bad, missing, unreadable};
+use super::error::{ConfigError, SECRET, bad, missing, unreadable, wrong};
 use super::{Proof, Settings};
 use crate::rotator::{ClientAuth, ClientCertificate, Credential, PrivateKeyJwt, SecretSource};
 
@@ -11,6 +11,10 @@ impl Settings {
     /// By the names of the IANA registry of token endpoint authentication methods.
     pub(super) fn method(&self) -> Result<Method, ConfigError> {
         match self.client_auth.as_deref() {
+            // One of them would be without effect, perhaps that of a flag.
+            None if self.private_key_file.is_some() && self.client_secret_file.is_some() => {
+                Err(bad("client-auth", TWO_CREDENTIALS))
+            }
             None if self.private_key_file.is_some() => Ok(Method::PrivateKey),
             None => Ok(Method::Secret(None)),
             Some("client_secret_basic") => Ok(Method::Secret(Some(ClientAuth::Basic))),
@@ -41,6 +45,9 @@ impl Settings {
             (Some(path), _) => file(path, proof),
             (None, Some(secret)) => Ok(secret.into()),
             (None, None) if proof == Proof::None => Ok("".into()),
+            (None, None) if matches!(env::var(SECRET), Err(VarError::NotUnicode(_))) => {
+                Err(wrong(SECRET, "not UTF-8"))
+            }
             (None, None) => Err(ConfigError::NoSecret),
         }
     }
@@ -80,6 +87,8 @@ pub(super) enum Method {
     /// Not at all: a public client (RFC 6749 2.1).
     None,
 }
+
+const TWO_CREDENTIALS: &str = "needed where there are both a secret's file and a private key";
 
 const UNKNOWN_METHOD: &str = "expected client_secret_basic, client_secret_post, private_key_jwt, \
                               tls_client_auth or none";

@@ -14,7 +14,7 @@ impl Settings {
         Ok(match &self.config {
             Some(path) => {
                 let file = Self::from_file(path)?;
-                self.over(file)
+                self.over(file, secret_of_environment().is_some())
             }
             None => self,
         })
@@ -22,25 +22,29 @@ impl Settings {
 
     fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path).map_err(|it| unreadable(path, &it))?;
-        let mut settings = Self::from_toml(&text)
+        let settings = Self::from_toml(&text)
             .map_err(|(line, what)| ConfigError::Toml(path.into(), line, what))?;
-        let folder = path.parent().unwrap_or(Path::new(""));
+        Ok(settings.of_folder(path.parent().unwrap_or(Path::new(""))))
+    }
+
+    /// With paths as a file in this folder means them.
+    fn of_folder(mut self, folder: &Path) -> Self {
         for path in [
-            &mut settings.client_secret_file,
-            &mut settings.private_key_file,
-            &mut settings.certificate_file,
-            &mut settings.assertion_file,
-            &mut settings.subject_token_file,
-            &mut settings.actor_token_file,
-            &mut settings.refresh_token_file,
-            &mut settings.store,
-            &mut settings.seal_key_file,
+            &mut self.client_secret_file,
+            &mut self.private_key_file,
+            &mut self.certificate_file,
+            &mut self.assertion_file,
+            &mut self.subject_token_file,
+            &mut self.actor_token_file,
+            &mut self.refresh_token_file,
+            &mut self.store,
+            &mut self.seal_key_file,
             #[cfg(feature = "redis")]
-            &mut settings.redis_url_file,
+            &mut self.redis_url_file,
         ] {
             *path = path.take().map(|path| folder.join(path));
         }
-        Ok(settings)
+        self
     }
 
     pub(super) fn from_toml(text: &str) -> Result<Self, (usize, String)> {
@@ -56,13 +60,10 @@ impl Settings {
         })
     }
 
-    fn over(self, file: Self) -> Self {
+    fn over(self, file: Self, secret_in_environment: bool) -> Self {
         let list = |own: Vec<String>, other| if own.is_empty() { other } else { own };
         // A secret of this process goes before one of the file.
-        let secret_file = match secret_of_environment() {
-            Some(_) => None,
-            None => file.client_secret_file,
-        };
+        let secret_file = file.client_secret_file.filter(|_| !secret_in_environment);
         // So does a flag that names another place for tokens.
         #[cfg(feature = "redis")]
         let store = file.store.filter(|_| self.redis_url_file.is_none());
@@ -122,6 +123,8 @@ pub(super) fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Stri
 
 #[cfg(test)]
 mod tests {
+    use clap::Args as _;
+
     use super::*;
 
     #[track_caller]
@@ -144,10 +147,69 @@ mod tests {
         }
     }
 
+    /// The names of all flags but the one that names the file.
+    fn flags() -> Vec<String> {
+        let command = Settings::augment_args(clap::Command::new("settings"));
+        let flags = command.get_arguments().filter_map(clap::Arg::get_long);
+        flags
+            .filter(|it| *it != "config")
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// A file with one setting.
+    fn one(name: &str, text: &str, number: u8) -> Settings {
+        match name {
+            "retries" => read(&format!("retries = {number}")),
+            _ => read(&format!("{name} = '{text}'")),
+        }
+    }
+
+    #[track_caller]
+    fn assert_same(one: &Settings, other: &Settings, name: &str) {
+        assert_eq!(format!("{one:?}"), format!("{other:?}"), "{name}");
+    }
+
+    #[test]
+    fn each_flag_has_a_member_which_it_wins_over() {
+        assert!(flags().len() > 20, "{:?}", flags());
+        for flag in flags() {
+            let (here, there) = (one(&flag, "here", 1), one(&flag, "there", 2));
+            let nothing = format!("{:?}", Settings::default());
+            assert_ne!(format!("{here:?}"), nothing, "{flag}");
+            assert_same(&one(&flag.replace('-', "_"), "here", 1), &here, &flag);
+            let of_file = Settings::default().over(one(&flag, "there", 2), false);
+            assert_same(&of_file, &there, &flag);
+            let of_flag = one(&flag, "here", 1).over(there, false);
+            assert_same(&of_flag, &here, &flag);
+        }
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        for flag in flags() {
+            let settings = one(&flag, "here", 1).of_folder(Path::new("/etc/orders"));
+            let moved = format!("{settings:?}").contains("\"/etc/orders/here\"");
+            let is_path = flag.ends_with("-file") || flag == "store";
+            assert_eq!(moved, is_path, "{flag}");
+            let absolute = one(&flag, "/here", 1).of_folder(Path::new("/etc/orders"));
+            assert!(!format!("{absolute:?}").contains("/etc"), "{flag}");
+        }
+    }
+
+    #[test]
+    fn a_secret_of_the_environment_wins_over_one_of_the_file_and_not_over_a_flag() {
+        let secret = |text| one("client_secret_file", text, 0);
+        let both = Settings::default().over(secret("file"), true);
+        assert_eq!(both.client_secret_file, None);
+        let both = secret("flag").over(secret("file"), true);
+        assert_eq!(both.client_secret_file, Some("flag".into()));
+    }
+
     #[test]
     fn tables_are_of_the_file_alone() {
         let file = read("client-id = 'a'\n[parameters]\napp_tid = '7'\n[headers]\nx-zid = '8'");
-        let both = read("client_id = 'b'").over(file);
+        let both = read("client_id = 'b'").over(file, false);
         assert_eq!(both.parameters["app_tid"], "7");
         assert_eq!(both.headers["x-zid"], "8");
     }
@@ -184,7 +246,7 @@ mod tests {
     fn flags_win() {
         let flags = read("client_id = 'flag'\nscope = 'flag'");
         let file = read("client_id = 'file'\nscope = ['a', 'b']\naudience = 'file'\nretries = 0");
-        let both = flags.over(file);
+        let both = flags.over(file, false);
         assert_eq!(both.client_id.as_deref(), Some("flag"));
         assert_eq!(both.scope, ["flag"]);
         assert_eq!(both.audience.as_deref(), Some("file"));

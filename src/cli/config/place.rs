@@ -1,6 +1,8 @@
 //! Where a client's tokens are kept.
 
 use std::env;
+#[cfg(feature = "redis")]
+use std::env::VarError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -99,6 +101,7 @@ impl Settings {
                 let store = RedisStore::new(&url);
                 Ok(Place::Redis(store.map_err(|it| wrong(REDIS_URL, it))?))
             }
+            (None, None, Err(VarError::NotUnicode(_))) => Err(wrong(REDIS_URL, "not UTF-8")),
             _ => Ok(self.file_place()),
         }
     }
