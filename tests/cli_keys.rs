@@ -7,12 +7,16 @@
     clippy::indexing_slicing
 )]
 
+mod endpoint;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use endpoint::Service;
 use serde_json::{Value, json};
 use steadfast::jose::Algorithm;
 use steadfast::testing::{Endpoint, Fault, OAuthService, ServiceConfig, TestKey};
+use steadfast::verifier::{KeyCache, Refresher, Trust, Verifier};
 
 /// A folder for this test, empty.
 fn folder(name: &str) -> PathBuf {
@@ -126,6 +130,69 @@ async fn a_server_down_leaves_the_file_as_it_is() {
     let after = std::fs::read(&file).unwrap();
     assert_ne!(after, before);
     assert_eq!(service.counters().received(Endpoint::Jwks), 2);
+}
+
+/// What it is written for: a server that starts while the service is down.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_starts_from_the_file_while_the_service_is_down() {
+    let service = service().await;
+    let file = folder("start").join("keys.json");
+    let args = ["keys", "--issuer", service.issuer(), "--out", text(&file)];
+    check(&run(args).await, 0, "usable   \"rsa-0\"", "");
+    service.fault(Fault::down());
+    let keys = KeyCache::empty();
+    let refresher = Refresher::discover(service.issuer(), keys.clone()).unwrap();
+    let refresher = refresher.key_file(&file);
+    let handle = refresher.handle();
+    tokio::spawn(refresher.run());
+    assert_eq!(handle.ready().await, Ok(()));
+    let trust = Trust::issuer(service.issuer()).audience("orders");
+    let verifier: Verifier = Verifier::new(trust, keys);
+    verifier.verify(&token(&service)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_the_service_is_asked() {
+    let (service, folder) = (Service::start(false), folder("asked"));
+    let bearer = folder.join("bearer");
+    std::fs::write(&bearer, "f1le-t0ken\n").unwrap();
+    // It has no keys, but writes down who asks.
+    let ask = async |authority: &str| {
+        let authority = endpoint::file(authority);
+        let (authority, bearer) = (text(&authority), text(&bearer));
+        let args = ["--ca-file", authority, "--bearer-file", bearer];
+        let output = run(["keys", "--jwks-url", &service.url]
+            .iter()
+            .chain(&args)
+            .copied())
+        .await;
+        check(&output, 3, "", "steadfast keys: no keys: ");
+        let asked = service.take().into_iter();
+        asked
+            .map(|it| it.headers["authorization"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert!(ask("other-ca.pem").await.is_empty());
+    assert_eq!(ask("ca.pem").await, ["Bearer f1le-t0ken"]);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_http_is_for_loopback_and_for_a_host_that_was_named() {
+    let service = service().await;
+    // This machine, too, by an address that is not loopback's.
+    let url = service.jwks_url().replace("127.0.0.1", "0.0.0.0");
+    let args = ["keys", "--jwks-url", &url];
+    check(&run(args).await, 2, "", "plain http");
+    let other = ["--allow-http-to", "login.internal"];
+    check(
+        &run(args.into_iter().chain(other)).await,
+        2,
+        "",
+        "plain http",
+    );
+    let named = ["--allow-http-to", "0.0.0.0"];
+    check(&run(args.into_iter().chain(named)).await, 0, "usable", "");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,9 +13,10 @@ mod command;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
-use command::{CLIENT, Case, SECRET, registered, run};
+use command::{CLIENT, Case, SECRET, ran, registered, run};
 use http::StatusCode;
 use serde_json::Value;
 use steadfast::testing::{Fault, JwtIssuing};
@@ -50,6 +51,28 @@ async fn a_token_is_issued_once_and_printed_in_three_shapes() {
     }
     let quiet = case.run(&["--quiet"]);
     assert_eq!((quiet.status, quiet.out.as_str()), (0, ""));
+    assert_eq!(case.asked(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_reads_it() {
+    let case = Case::new("unread").await;
+    for (args, status) in [
+        (&["token"][..], 3),
+        (&["token", "--header"], 3),
+        (&["token", "--json"], 3),
+        (&["token", "--quiet"], 0),
+        (&["status"], 2),
+        (&["status", "--json"], 2),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = case.subcommand(args[0], &args[1..]);
+        let output = command.stdout(writer).stderr(Stdio::piped()).output();
+        let ran = ran(output.unwrap());
+        assert_eq!(ran.status, status, "{args:?}: {}", ran.err);
+        assert!(!ran.err.contains("panicked"), "{}", ran.err);
+    }
     assert_eq!(case.asked(), 1);
 }
 

@@ -367,6 +367,46 @@ fn signature_only() {
         &jws(&issuer.with_header(header(json!({"alg": "RS256"})))),
         "unsupported_algorithm",
     );
+    for (algorithm, status) in [("EdDSA", 0), ("Ed25519", 0), ("RS256", 1)] {
+        let args = ["verify", "--jws", "--algorithm", algorithm, "--jwks"];
+        let output = run(
+            args.into_iter().chain([keys.to_str().unwrap(), &token]),
+            b"",
+        );
+        assert_eq!(output.status.code(), Some(status), "{algorithm}");
+    }
+}
+
+/// A good token whose verdict reaches nobody is not told apart as good.
+#[test]
+fn nobody_reads_the_answer() {
+    let token = Issuer::new().token(json!({}));
+    let keys = file("unread", &Issuer::new().key_set().to_string());
+    let keys = keys.to_str().unwrap();
+    let verify = [
+        "verify",
+        "--any-issuer",
+        "--any-audience",
+        "--jwks",
+        keys,
+        "--now",
+    ];
+    let now = NOW.to_string();
+    let verify = [&verify[..], &[&now, &token]].concat();
+    for args in [&verify[..], &["inspect", &token]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_steadfast"));
+        let output = command
+            .args(args)
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .output();
+        let output = output.unwrap();
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {words}");
+        assert!(!words.contains("panicked"), "{words}");
+    }
 }
 
 #[test]
@@ -438,5 +478,12 @@ fn inspect_decodes_loudly() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("NOT VERIFIED"));
     let output = run(["inspect"], format!("{token}\n").as_bytes());
     assert_eq!(output.status.code(), Some(0));
+    let odd = Issuer::new().token(json!({"x": "\u{9b}2J"}));
+    let output = run(["inspect", &odd], b"");
+    assert!(
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .contains(r"\u009b2J")
+    );
     assert_eq!(run(["inspect", "abc"], b"").status.code(), Some(1));
 }

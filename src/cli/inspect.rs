@@ -36,7 +36,7 @@ pub(super) fn run(args: Args) -> ExitCode {
         return ExitCode::from(1);
     };
     super::say("inspect", &UNVERIFIED);
-    match writeln!(io::stdout(), "{decoded:#}") {
+    match writeln!(io::stdout(), "{}", harmless(&format!("{decoded:#}"))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::from(2),
     }
@@ -44,6 +44,21 @@ pub(super) fn run(args: Args) -> ExitCode {
 
 const UNVERIFIED: &str =
     "WARNING: NOT VERIFIED. Anyone can have written this; its signature was not checked.";
+
+/// The same JSON, so that a terminal does nothing with what strangers wrote.
+fn harmless(json: &str) -> String {
+    let mut safe = String::new();
+    for it in json.chars() {
+        if it == '\x7f' || (!it.is_ascii() && it.escape_debug().len() > 1) {
+            let mut units = [0; 2];
+            let units = it.encode_utf16(&mut units).iter();
+            safe.extend(units.map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            safe.push(it);
+        }
+    }
+    safe
+}
 
 fn decode(token: &[u8]) -> Option<Value> {
     let mut parts = token.split(|byte| *byte == b'.');
@@ -62,6 +77,16 @@ fn json_of(part: &[u8]) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_terminal_does_nothing_with_it() {
+        let json = "{\n  \"é\": \"\u{7f}\u{9b}2J \u{202e}\u{e0001} \\\" 'ü'\"\n}";
+        let safe = harmless(json);
+        let expected = r#""\u007f\u009b2J \u202e\udb40\udc01 \" 'ü'""#;
+        assert_eq!(safe, format!("{{\n  \"é\": {expected}\n}}"));
+        let read = |text| serde_json::from_str::<Value>(text).unwrap();
+        assert_eq!(read(&safe), read(json));
+    }
 
     #[test]
     fn decodes_whatever_it_says() {
