@@ -1,8 +1,10 @@
 //! Where the time goes. There is no code here.
 //!
 //! Figures are medians of one run each of `cargo bench --features testing,tower --bench ratios`, and of
-//! `--bench spread` and `--bench keys`, on one core of a shared two-core virtual machine (Intel Xeon, 2026), Rust 1.95, ring, a token of 800
-//! bytes with nine claims. They are times on the core, not on the wall. Instructions are counted by
+//! `--bench spread` and `--bench keys`, on one core of a shared two-core virtual machine (Intel Xeon,
+//! 2026), Rust 1.95, ring, a token of 800 bytes with nine claims. Those of `ratios` are times on the
+//! core, not on the wall, and a ratio is the median of its own rounds, in which both sides took turns:
+//! not quite the quotient of two times that stand here. Instructions are counted by
 //! callgrind (`sh tests/instructions.sh`), which sees neither the kernel's part of a clock's reading
 //! nor the processor's instructions for SHA-256. The README says how to see each ratio.
 //!
@@ -71,7 +73,7 @@
 //! |---|---|---|
 //! | longer than allowed | 8 ns | 60 |
 //! | opaque | 99 ns | 1 700 |
-//! | malformed | 118 ns | 2 000 |
+//! | malformed | 118 ns | 1 900 |
 //! | of an issuer that is not trusted | 562 ns | 12 000 |
 //! | expired, by what it says | 616 ns | 12 500 |
 //! | of an unknown key | 763 ns | 15 700 |

@@ -9,6 +9,7 @@
 )]
 
 mod command;
+mod endpoint;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -17,7 +18,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use command::{CLIENT, Case, SECRET, bare, folder, run};
+use endpoint::{Asked, Service};
+use serde_json::Value;
 use steadfast::jose::{Algorithm, KeySet};
 use steadfast::testing::{RegisteredClient, TestKey, keys::jwk_set};
 
@@ -48,6 +53,147 @@ fn every_example_is_a_client() {
     }
     names.sort_unstable();
     assert_eq!(names, ["auth0", "entra", "keycloak", "neo", "uaa", "xsuaa"]);
+}
+
+/// The first request of a client with this example's settings, its secret or key beside them.
+fn first_request(home: &Path, service: &Service, name: &str) -> Asked {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/config");
+    let config = home.join(format!("{name}.toml"));
+    fs::copy(examples.join(format!("{name}.toml")), &config).unwrap();
+    let key = TestKey::of(Algorithm::RS256);
+    let certificate = include_str!("public_keys/rsa-0.crt.pem");
+    for (suffix, text) in [
+        ("secret", SECRET),
+        ("key.pem", key.private_pem().unwrap()),
+        ("pem", certificate),
+    ] {
+        fs::write(home.join(format!("{name}.{suffix}")), text).unwrap();
+    }
+    let config = config.to_str().unwrap();
+    let args = ["token", "--config", config, "--token-url", &service.url];
+    run(&mut bare(home, &args)).token();
+    let mut asked = service.take();
+    assert_eq!(asked.len(), 1, "{name}");
+    asked.remove(0)
+}
+
+/// The header of the assertion that was sent, if there was one.
+fn assertion(asked: &mut Asked) -> Option<Value> {
+    let assertion = asked.form.remove("client_assertion")?;
+    let (header, _) = assertion.split_once('.').unwrap();
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap()
+}
+
+#[test]
+fn what_the_examples_send() {
+    let (home, service) = (folder("config", "sent"), Service::plain());
+    let raw = format!("orders-client:{SECRET}");
+    let encoded = "sb-orders%21t1:s3cret+of+the%2Forders%2Bclient";
+    let zid = "7f3e0c11-2222-4333-8444-555555555555";
+    let id = "66666666-7777-8888-9999-000000000000";
+    let by_key = (
+        "client_assertion_type",
+        "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+    );
+    for (name, basic, announced, zone, form) in [
+        (
+            "neo",
+            Some(&*raw),
+            None,
+            None,
+            &[
+                ("scope", "orders:read orders:write"),
+                ("token_format", "jwtrfc"),
+            ][..],
+        ),
+        (
+            "uaa",
+            Some(encoded),
+            Some("true"),
+            None,
+            &[("token_format", "jwt")],
+        ),
+        ("xsuaa", Some(encoded), Some("true"), Some(zid), &[]),
+        (
+            "auth0",
+            None,
+            None,
+            None,
+            &[
+                ("audience", "https://orders.example"),
+                ("client_id", "orders-client"),
+                ("client_secret", SECRET),
+            ],
+        ),
+        (
+            "entra",
+            None,
+            None,
+            None,
+            &[
+                ("scope", "api://orders.example/.default"),
+                ("client_id", id),
+                by_key,
+            ],
+        ),
+        (
+            "keycloak",
+            None,
+            None,
+            None,
+            &[("client_id", "orders-client"), by_key],
+        ),
+    ] {
+        let mut asked = first_request(&home, &service, name);
+        let header = assertion(&mut asked);
+        let sent = |name| asked.headers.get(name).map(String::as_str);
+        let basic = basic.map(|it| format!("Basic {}", BASE64_STANDARD.encode(it)));
+        assert_eq!(sent("authorization"), basic.as_deref(), "{name}");
+        assert_eq!(sent("x-cf-encoded-credentials"), announced, "{name}");
+        assert_eq!(sent("x-zid"), zone, "{name}");
+        let form = [&[("grant_type", "client_credentials")], form].concat();
+        let form = form
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        assert_eq!(asked.form, form.collect(), "{name}");
+        match (name, header) {
+            ("entra", Some(header)) => {
+                assert_eq!(header["alg"], "PS256");
+                assert!(header["x5t#S256"].is_string(), "{header}");
+            }
+            ("keycloak", Some(header)) => assert_eq!(header["kid"], "orders-2026"),
+            (_, header) => assert_eq!(header, None, "{name}"),
+        }
+    }
+}
+
+#[test]
+fn what_flags_send() {
+    let (home, service) = (folder("config", "flags"), Service::plain());
+    let args = [
+        "token",
+        "--token-url",
+        &service.url,
+        "--client-id",
+        "orders",
+        "--scope",
+        "b",
+        "--scope",
+        "a",
+        "--audience",
+        "https://one.example",
+        "--resource",
+        "https://two.example",
+    ];
+    run(bare(&home, &args).env("STEADFAST_CLIENT_SECRET", SECRET)).token();
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("scope", "b a"),
+        ("audience", "https://one.example"),
+        ("resource", "https://two.example"),
+    ];
+    let form = form.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(service.take()[0].form, form.into());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,13 +11,13 @@ cd "$(dirname "$0")/.."
 ceilings='
 known/HS256          820
 known/several        840
-refuse/oversized      70
-refuse/malformed    2150
+refuse/oversized      63
+refuse/malformed    2050
 refuse/opaque       1900
 refuse/unknown-kid 17200
 refuse/wrong-issuer 13200
 refuse/expired     13700
-token                335
+token                320
 '
 
 # The same without the signature check, whose cost is that of ring: less the path raw/HS256.

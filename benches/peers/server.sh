@@ -7,7 +7,7 @@ set -eu
 cd "$(dirname "$0")"
 seconds=${1:-5}
 rounds=${2:-3}
-# More than are sent in so many seconds by far.
+# Where they do not last, one comes again after many times as many others as the token cache has room for.
 new_tokens=$((seconds * 30000))
 
 cargo build --release --quiet --locked --package server
