@@ -78,6 +78,8 @@
 //! may mean for rustls and reqwest elsewhere in a program stands in the README.
 
 #![forbid(unsafe_code)]
+// Which feature an item needs, where docs.rs shows it.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod backoff;
 pub mod claims;

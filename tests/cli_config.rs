@@ -77,11 +77,14 @@ fn first_request(home: &Path, service: &Service, name: &str) -> Asked {
     asked.remove(0)
 }
 
-/// The header of the assertion that was sent, if there was one.
-fn assertion(asked: &mut Asked) -> Option<Value> {
+/// Header and claims of the assertion that was sent, if there was one.
+fn assertion(asked: &mut Asked) -> Option<[Value; 2]> {
     let assertion = asked.form.remove("client_assertion")?;
-    let (header, _) = assertion.split_once('.').unwrap();
-    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap()
+    let mut parts = assertion.split('.');
+    Some([(); 2].map(|()| {
+        let part = BASE64_URL_SAFE_NO_PAD.decode(parts.next().unwrap());
+        serde_json::from_slice(&part.unwrap()).unwrap()
+    }))
 }
 
 #[test]
@@ -145,7 +148,7 @@ fn what_the_examples_send() {
         ),
     ] {
         let mut asked = first_request(&home, &service, name);
-        let header = assertion(&mut asked);
+        let assertion = assertion(&mut asked);
         let sent = |name| asked.headers.get(name).map(String::as_str);
         let basic = basic.map(|it| format!("Basic {}", BASE64_STANDARD.encode(it)));
         assert_eq!(sent("authorization"), basic.as_deref(), "{name}");
@@ -156,13 +159,13 @@ fn what_the_examples_send() {
             .into_iter()
             .map(|(name, value)| (name.into(), value.into()));
         assert_eq!(asked.form, form.collect(), "{name}");
-        match (name, header) {
-            ("entra", Some(header)) => {
+        match (name, assertion) {
+            ("entra", Some([header, _])) => {
                 assert_eq!(header["alg"], "PS256");
                 assert!(header["x5t#S256"].is_string(), "{header}");
             }
-            ("keycloak", Some(header)) => assert_eq!(header["kid"], "orders-2026"),
-            (_, header) => assert_eq!(header, None, "{name}"),
+            ("keycloak", Some([header, _])) => assert_eq!(header["kid"], "orders-2026"),
+            (_, assertion) => assert_eq!(assertion, None, "{name}"),
         }
     }
 }
@@ -194,6 +197,21 @@ fn what_flags_send() {
     ];
     let form = form.map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(service.take()[0].form, form.into());
+
+    let key = home.join("key.pem");
+    fs::write(&key, TestKey::of(Algorithm::ES256).private_pem().unwrap()).unwrap();
+    let (key, audience) = (key.to_str().unwrap(), "https://login.example");
+    let with_key = [
+        "--private-key-file",
+        key,
+        "--assertion-audience",
+        audience,
+        "--scope",
+        "c",
+    ];
+    run(&mut bare(&home, &[&args[..5], &with_key].concat())).token();
+    let [_, claims] = assertion(&mut service.take()[0]).unwrap();
+    assert_eq!(claims["aud"], audience);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -109,7 +109,7 @@ async fn nothing_secret_is_printed() {
     transport(&secrets);
     keys_and_tokens(&secrets, &jwt);
     verifiers(&secrets, &jwt);
-    let service = start().await;
+    let service = start(&secrets).await;
     answers_that_repeat_secrets(&secrets, &service, &jwt).await;
     renewals(&secrets, &service, &jwt).await;
 
@@ -298,9 +298,11 @@ fn verifiers(secrets: &Secrets, jwt: &str) {
     secrets.are_not_shown_by(&Denylist::new(denials));
 }
 
-async fn start() -> OAuthService {
+async fn start(secrets: &Secrets) -> OAuthService {
     let client = RegisteredClient::new("orders", SECRET);
+    secrets.are_not_shown_by(&client);
     let config = ServiceConfig::default().client(client);
+    secrets.are_not_shown_by(&config);
     OAuthService::start(config).await.unwrap()
 }
 
@@ -403,6 +405,7 @@ async fn renewals(secrets: &Secrets, service: &OAuthService, jwt: &str) {
         }
         service.clear_faults();
     }
+    secrets.are_not_shown_by(service);
     outbound(&secrets, &rotator);
 }
 
