@@ -210,6 +210,11 @@ async fn without_a_key_that_can_be_used_reasons_are_told() {
         expected,
         "none of the 2 keys of the set can be used",
     );
+    let mut odd = TestKey::of(Algorithm::EdDSA).public_jwk();
+    odd["issuer"] = "https://a\u{1b}[31m".into();
+    std::fs::write(&file, json!({"keys": [odd]}).to_string()).unwrap();
+    let local = run(["keys", "--jwks", text(&file)]).await;
+    check(&local, 0, "  for https://a\\u{1b}[31m\n", "");
     service.fault(Fault::answer(
         http::StatusCode::OK,
         "application/json",

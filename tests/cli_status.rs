@@ -15,6 +15,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use command::{Case, Ran, registered, run};
+use http::StatusCode;
 use serde_json::{Value, json};
 use steadfast::policy::IssuancePolicy;
 use steadfast::testing::Fault;
@@ -153,6 +154,27 @@ async fn failures_are_told_with_and_without_a_token() {
     case.age(10 * HOUR);
     let json = assert_status(&case, 3, "expired", true);
     assert_eq!(json["failing"]["attempts"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_does_nothing_with_what_a_service_wrote() {
+    let case = case("terminal").await;
+    let answer = |status, body: &str| {
+        let answer = Fault::answer(status, "application/json", body);
+        case.service.fault(answer.times(1));
+    };
+    let token = r#"{"access_token":"a","token_type":"Bearer","scope":"b\u001b[2J"}"#;
+    answer(StatusCode::OK, token);
+    case.run(&[]).token();
+    case.age(3 * HOUR);
+    let error = r#"{"error":"invalid_client","error_description":"c\u001b[2J\u009b2J"}"#;
+    answer(StatusCode::UNAUTHORIZED, error);
+    assert_eq!(case.run(&[]).status, 0);
+    let text = case.status(&[]).out;
+    assert!(text.contains("\nscope:     b\\u{1b}[2J\n"), "{text}");
+    assert!(text.contains("invalid_client"), "{text}");
+    let odd = |it: char| it.is_control() && it != '\n';
+    assert!(!text.contains(odd), "{text:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

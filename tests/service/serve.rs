@@ -1,6 +1,8 @@
 //! The command `steadfast serve`.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -34,8 +36,10 @@ fn serve(arguments: &[&str]) -> (Serve, Value) {
 
 #[tokio::test]
 async fn serves_until_told_to_stop() {
-    for signal in [Signal::INT, Signal::TERM] {
-        let (mut serve, urls) = serve(&["--seed", "7", "--validity", "1h", "--body-credentials"]);
+    let mut tokens = BTreeSet::new();
+    for (signal, seed) in [(Signal::INT, "7"), (Signal::TERM, "7"), (Signal::TERM, "8")] {
+        let settings = ["--seed", seed, "--validity", "1h", "--client-id", "shop"];
+        let (mut serve, urls) = serve(&[&settings[..], &["--body-credentials"]].concat());
         let url = |name: &str| urls[name].as_str().unwrap().to_owned();
         let body = format!(
             "grant_type=client_credentials&client_id={}&client_secret={}",
@@ -46,11 +50,29 @@ async fn serves_until_told_to_stop() {
             .await
             .unwrap();
         assert_eq!(reply.json()["expires_in"], 3600);
+        assert_eq!(urls["client_id"], "shop");
+        tokens.insert(reply.json()["access_token"].to_string());
         let fault = format!("{}/fault?kind=down", url("control_url"));
         assert_eq!(outcome("POST", &fault).await, Ok(200));
         assert!(outcome("GET", &url("jwks_url")).await.is_err());
         kill_process(Pid::from_child(&serve.0), signal).unwrap();
         assert!(serve.0.wait().unwrap().success());
+    }
+    assert_eq!(tokens.len(), 2, "the same seed draws the same");
+}
+
+#[test]
+fn ports_are_those_that_were_asked_for() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().port().to_string();
+    for flag in ["--port", "--control-port"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_steadfast"))
+            .args(["serve", flag, &taken])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{flag}");
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(words.starts_with("steadfast serve: "), "{words}");
     }
 }
 
