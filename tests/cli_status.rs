@@ -220,6 +220,14 @@ async fn settings_name_the_entry_and_mistakes_are_2() {
         .failed(2, "steadfast status: retries must be 0, 1 or 2");
     case.status(&["--provider", "auth0"])
         .failed(2, "--audience is missing");
+    // Who acts for somebody else needs none.
+    let for_alice = ["--subject", "alice", "--refresh-token-file", "/nowhere"];
+    let for_alice = [
+        &["--provider", "auth0", "--grant", "refresh_token"],
+        &for_alice[..],
+    ]
+    .concat();
+    assert_eq!(case.status(&for_alice).status, 3);
     fs::set_permissions(case.store(), fs::Permissions::from_mode(0o644)).unwrap();
     let exposed = format!("others may open it ({})", case.store().display());
     case.status(&[]).failed(2, &exposed);

@@ -20,17 +20,27 @@ impl Drop for Serve {
     }
 }
 
-fn serve(arguments: &[&str]) -> (Serve, Value) {
+fn start(arguments: &[&str]) -> Serve {
     let child = Command::new(env!("CARGO_BIN_EXE_steadfast"))
         .arg("serve")
         .args(arguments)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut serve = Serve(child);
+    Serve(child)
+}
+
+/// None if it ends before.
+fn first_line(serve: &mut Serve) -> String {
     let mut line = String::new();
     let out = serve.0.stdout.as_mut().unwrap();
     BufReader::new(out).read_line(&mut line).unwrap();
+    line
+}
+
+fn serve(arguments: &[&str]) -> (Serve, Value) {
+    let mut serve = start(arguments);
+    let line = first_line(&mut serve);
     (serve, serde_json::from_str(&line).unwrap())
 }
 
@@ -66,13 +76,9 @@ fn ports_are_those_that_were_asked_for() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().port().to_string();
     for flag in ["--port", "--control-port"] {
-        let output = Command::new(env!("CARGO_BIN_EXE_steadfast"))
-            .args(["serve", flag, &taken])
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(1), "{flag}");
-        let words = String::from_utf8_lossy(&output.stderr);
-        assert!(words.starts_with("steadfast serve: "), "{words}");
+        let mut serve = start(&[flag, &taken]);
+        assert_eq!(first_line(&mut serve), "", "{flag}");
+        assert_eq!(serve.0.wait().unwrap().code(), Some(1), "{flag}");
     }
 }
 
