@@ -191,7 +191,17 @@ impl KeySet {
         places.iter().filter_map(|place| self.keys().get(*place))
     }
 
-    fn why_none(&self, kid: Option<&str>, counts: impl Fn(&VerifyingKey) -> bool) -> NoKey {
+    /// Whether any key has a `kid`.
+    pub(crate) fn has_kids(&self) -> bool {
+        !self.0.by_kid.is_empty()
+    }
+
+    /// Why none of the keys that `counts` says has this `kid` and fits.
+    pub(crate) fn why_none(
+        &self,
+        kid: Option<&str>,
+        counts: impl Fn(&VerifyingKey) -> bool,
+    ) -> NoKey {
         let Some(kid) = kid else {
             return NoKey::Unknown;
         };

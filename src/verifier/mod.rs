@@ -180,7 +180,7 @@ impl<C> Verifier<C> {
             let allowed = self.rules.algorithms;
             let candidates = source.candidates(&keys, &jws.header, &payload, allowed)?;
             self.rules.refuse_expired(&payload, now)?;
-            let key = source.check_signature(candidates, &jws)?;
+            let key = source.check_signature(candidates, &keys, &jws, &payload, allowed)?;
             let window = self.rules.check(&payload, &source.trust, now)?;
             self.rules.check_confirmation(payload.cnf, proof)?;
             let clearance = self.check_denylist(&payload)?;
@@ -393,13 +393,15 @@ impl<C> Verifier<C> {
         self.set(|it| it.rules.also_type(&typ.into()))
     }
 
-    /// Refuses tokens that live longer, `exp - iat`. A back-dating of 5 min is tolerated.
+    /// Refuses tokens that live longer, `exp - iat`, or do not say since when. A back-dating of 5 min
+    /// is tolerated.
     #[must_use]
     pub fn max_lifetime(self, longest: Duration) -> Self {
         self.set(|it| it.rules.longest_lifetime = Some(longest))
     }
 
-    /// Refuses tokens that live longer than any that was issued by a policy may: 24 h.
+    /// Refuses tokens that live longer than any that was issued by a policy may: 24 h. See
+    /// [`max_lifetime`](Self::max_lifetime).
     #[must_use]
     pub fn policy(self, policy: &IssuancePolicy) -> Self {
         self.max_lifetime(Rules::cap(policy))

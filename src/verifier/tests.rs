@@ -429,6 +429,40 @@ mod refreshed {
     }
 
     #[test]
+    fn an_entry_dies_with_what_its_key_may_do() {
+        let (cache, clock) = (KeyCache::empty(), Hands::new());
+        let verifier = verifier(&cache, &clock);
+        let secret = [7; 64];
+        let publish = |members: Value| {
+            let k = BASE64_URL_SAFE_NO_PAD.encode(secret);
+            let mut jwk = json!({"kty": "oct", "kid": "k", "k": k});
+            let members = members.as_object().unwrap().clone();
+            jwk.as_object_mut().unwrap().extend(members);
+            let document = json!({ "keys": [jwk] }).to_string();
+            let set = KeySet::from_json_with_symmetric(document.as_bytes()).unwrap();
+            cache.replace(set, clock.now(), DAY);
+        };
+        let header = jsonwebtoken::Header {
+            kid: Some("k".to_owned()),
+            ..Default::default()
+        };
+        let claims = json!({"iss": "i", "aud": "a", "exp": NOW + 3600});
+        let token = sign(&header, &claims, &EncodingKey::from_secret(&secret)).unwrap();
+        for (members, expected) in [
+            (json!({}), "new"),
+            (json!({"alg": "HS512"}), "unsupported_algorithm"),
+            (json!({"alg": "HS256"}), "new"),
+            (json!({}), "known"),
+            (json!({"issuer": "j"}), "unknown_key"),
+            (json!({"issuer": "i"}), "new"),
+            (json!({"issuer": "i", "alg": "HS256"}), "known"),
+        ] {
+            publish(members.clone());
+            assert_eq!(outcome(&verifier, &token), expected, "{members}");
+        }
+    }
+
+    #[test]
     fn a_key_that_moves_to_another_source_is_another_key() {
         let (one, other, clock) = (KeyCache::empty(), KeyCache::empty(), Hands::new());
         let verifier = several(&one, &other, &clock);
@@ -495,6 +529,35 @@ mod refreshed {
         let forged = token(1, "k", json!({}));
         assert!(!verifier.verify(&forged).unwrap_err().is_unavailable());
         assert_eq!(outcome(&verifier, &token(0, "k", json!({}))), "new");
+    }
+
+    /// Where keys have no kid they are tried for any, and the token's may be another all the same.
+    #[test]
+    fn a_kid_is_unknown_beside_keys_without_one() {
+        let (cache, clock) = (KeyCache::empty(), Hands::new());
+        let verifier = verifier(&cache, &clock);
+        let plain = VerifyingKey::hmac(&SECRETS[2], Algorithm::HS256).unwrap();
+        let set = keys(&[(0, "k")]).keys().to_vec();
+        cache.replace(
+            KeySet::from_keys([set, vec![plain.clone()]].concat()),
+            clock.now(),
+            DAY,
+        );
+        assert_eq!(outcome(&verifier, &token(2, "any", json!({}))), "new");
+        let (other, forged) = (token(1, "l", json!({})), token(1, "k", json!({})));
+        assert_eq!(outcome(&verifier, &forged), "bad_signature");
+        assert_eq!(outcome(&verifier, &other), "unknown_key");
+        assert!(!verifier.verify(&other).unwrap_err().is_unavailable());
+        let rings = cache.bell().take();
+        assert!(rings.anonymous, "of the forged one");
+        assert_eq!(rings.kids.len(), 1, "so that an absent kid is remembered");
+        cache.fail();
+        assert!(verifier.verify(&other).unwrap_err().is_unavailable());
+        assert!(!verifier.verify(&forged).unwrap_err().is_unavailable());
+        // Where no key has a kid it tells nothing.
+        cache.amend(KeySet::from_keys([plain]));
+        assert_eq!(outcome(&verifier, &other), "bad_signature");
+        assert!(cache.bell().take().anonymous);
     }
 
     /// Readers verify all the time while a writer swaps sets all the time; whatever they are told

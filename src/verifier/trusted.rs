@@ -81,8 +81,7 @@ impl Trusted {
         })
     }
 
-    /// The keys that may have signed, by kid and algorithm. A key that names an issuer signs for no
-    /// other.
+    /// The keys that may have signed, by kid and algorithm.
     pub(super) fn candidates<'k>(
         &self,
         keys: &'k Snapshot,
@@ -91,9 +90,8 @@ impl Trusted {
         allowed: AlgorithmSet,
     ) -> Result<impl Iterator<Item = &'k VerifyingKey>, Error> {
         let kid = header.kid.as_deref();
-        let signs = |key: &VerifyingKey| key.issuer().is_none_or(|it| signs_for(it, payload));
         keys.keys
-            .candidates_among(kid, header.algorithm, signs)
+            .candidates_among(kid, header.algorithm, |key| signs(key, payload))
             .map_err(|why| self.no_key(why, kid, keys, allowed))
     }
 
@@ -120,25 +118,43 @@ impl Trusted {
         }
     }
 
-    /// The key whose signature it is.
+    /// The key whose signature it is, among the `candidates` of `keys`.
     pub(super) fn check_signature<'k>(
         &self,
         mut candidates: impl Iterator<Item = &'k VerifyingKey>,
+        keys: &Snapshot,
         jws: &Decoded<'_>,
+        payload: &Payload<'_>,
+        allowed: AlgorithmSet,
     ) -> Result<&'k VerifyingKey, Error> {
         let algorithm = jws.header.algorithm;
+        let kid = jws.header.kid.as_deref();
+        let mut has_named = false;
         candidates
             .find(|key| {
+                has_named |= key.kid() == kid;
                 key.verify(algorithm, jws.signing_input, jws.signature)
                     .is_ok()
             })
-            .ok_or_else(|| {
-                // A key may have been replaced under the same kid.
-                self.keys.ring(match jws.header.kid {
-                    Some(_) => Ring::BadSignature,
-                    None => Ring::NoKid,
-                });
-                Error::BadSignature
+            .ok_or_else(|| match kid {
+                None => self.bad_signature(Ring::NoKid),
+                // Keys without a kid were tried, and the one that the token names is none of them.
+                Some(_) if !has_named && keys.keys.has_kids() => {
+                    let why = keys.keys.why_none(kid, |key| signs(key, payload));
+                    self.no_key(why, kid, keys, allowed)
+                }
+                // A key may have been replaced under the same kid, or under none.
+                Some(_) => self.bad_signature(Ring::BadSignature),
             })
     }
+
+    fn bad_signature(&self, why: Ring<'_>) -> Error {
+        self.keys.ring(why);
+        Error::BadSignature
+    }
+}
+
+/// Whether `key` may sign for the payload's issuer: one that names an issuer signs for no other.
+fn signs(key: &VerifyingKey, payload: &Payload<'_>) -> bool {
+    key.issuer().is_none_or(|it| signs_for(it, payload))
 }
