@@ -49,9 +49,8 @@ impl Denylist {
         Self::holding(Some(denials))
     }
 
-    /// A list that is to be loaded first: until its first [`replace`](Self::replace) no token is
-    /// refused and none is accepted, the answer is
-    /// [`DenylistUnavailable`](Error::DenylistUnavailable) (503).
+    /// A list that is to be loaded first: until its first [`replace`](Self::replace) the answer for
+    /// a token that is good otherwise is [`DenylistUnavailable`](Error::DenylistUnavailable) (503).
     pub fn required() -> Self {
         Self::holding(None)
     }

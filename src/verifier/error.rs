@@ -42,7 +42,8 @@ pub enum Error {
     UnknownKey {
         /// Why there is none.
         why: NoKey,
-        /// Whether the last fetch of keys failed, so that the key may exist all the same.
+        /// Whether the last fetch of keys failed, or none has ended yet and keys are those of a key
+        /// file, so that the key may exist all the same.
         last_fetch_failed: bool,
     },
     /// The signature is not that of the key.

@@ -1,6 +1,6 @@
 //! Stories of a refresher on a clock that is moved by hand, with hard request counts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -473,6 +473,39 @@ async fn a_key_file_that_cannot_be_used_is_a_miss() {
         assert_eq!(story.keys.health().key_file_error, None);
         assert!(std::fs::read_to_string(&path).unwrap().contains("\"b\""));
     }
+}
+
+/// What is known while the first fetch is still under way, because the service takes its time.
+async fn before_the_first_answer(path: &Path, clock: ManualClock) -> KeyCache {
+    let script = Script::default();
+    script.put(KEYS, Answer::Hangs);
+    let keys = KeyCache::empty();
+    let refresher = Refresher::jwks(KEYS, keys.clone()).unwrap();
+    let refresher = refresher.key_file(path).clock(Arc::new(clock));
+    tokio::spawn(refresher.transport(script.clone()).run());
+    while script.asked().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    keys
+}
+
+#[tokio::test]
+async fn a_key_file_that_cannot_be_used_is_told_of_at_once() {
+    let folder = Folder::new("timeline-told");
+    let path = folder.write("keys.json", "{");
+    let keys = before_the_first_answer(&path, ManualClock::default()).await;
+    let error = keys.health().key_file_error;
+    assert_eq!(error, Some(KeyFileError::Damaged));
+}
+
+#[tokio::test]
+async fn keys_of_a_key_file_are_yet_to_be_confirmed() {
+    let folder = Folder::new("timeline-confirmed");
+    let clock = ManualClock::default();
+    let path = written(&folder, &clock, "a", secs(60)).await;
+    let keys = before_the_first_answer(&path, clock).await;
+    assert_eq!(keys.health().usable_keys, 1);
+    assert!(keys.health().is_failing, "another key may exist");
 }
 
 #[tokio::test]
