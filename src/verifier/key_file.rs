@@ -446,6 +446,19 @@ mod tests {
     }
 
     #[test]
+    fn no_private_member_is_kept() {
+        let folder = Folder::new("key-file-members");
+        let place = place(&folder);
+        for name in ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv", "seed"] {
+            let member = format!(r#""{name}":"c2VjcmV0","kty""#);
+            save(&place, &key_set("a").replacen(r#""kty""#, &member, 1)).unwrap();
+            let text = fs::read_to_string(&place.path).unwrap();
+            assert!(text.contains(&format!(r#""{name}":null"#)), "{text}");
+            assert!(!text.contains("c2VjcmV0"), "{text}");
+        }
+    }
+
+    #[test]
     fn it_does_not_outgrow_the_cap() {
         let folder = Folder::new("key-file-cap");
         let place = place(&folder);

@@ -102,7 +102,7 @@ impl KeyCache {
     }
 
     /// Replaces the keys at once, as a refresher does, whoever has put them there: for tests of what
-    /// a rotation does.
+    /// a rotation does. They are as old as those before, and for want of any stay unavailable.
     #[cfg(feature = "testing")]
     pub fn swap(&self, keys: KeySet) {
         self.amend(keys);
@@ -567,6 +567,35 @@ mod refreshed {
         cache.confirm(START, MAX_STALE);
         check(&cache, later(1, 1), true);
         assert_eq!(cache.health().stale_serves, 2);
+    }
+
+    /// Down to what is skipped and why, which health tells.
+    #[test]
+    fn whatever_differs_is_a_change() {
+        let set = |key: &str, more: &str| {
+            let k = "A".repeat(86);
+            let document = format!(r#"{{"keys":[{{"kty":"oct","k":"{k}",{key}}}{more}]}}"#);
+            KeySet::from_json_with_symmetric(document.as_bytes()).unwrap()
+        };
+        let before = set(r#""kid":"a","issuer":"i""#, ",null");
+        let cache = KeyCache::empty();
+        let replace = |keys: &KeySet| cache.replace(keys.clone(), START, MAX_STALE);
+        assert!(replace(&before));
+        assert!(!replace(&before));
+        for (key, more) in [
+            (r#""kid":"b","issuer":"i""#, ",null"),
+            (r#""kid":"a","issuer":"j""#, ",null"),
+            (r#""kid":"a""#, ",null"),
+            (r#""kid":"a","issuer":"i","alg":"HS256""#, ",null"),
+            (r#""kid":"a","issuer":"i""#, ""),
+            (r#""kid":"a","issuer":"i""#, r#",{"kid":"b"}"#),
+        ] {
+            let other = set(key, more);
+            assert!(replace(&other), "{key} {more}");
+            assert_eq!(cache.health().skipped_keys, other.skipped());
+            assert!(replace(&before));
+        }
+        assert_eq!(cache.load().generation, 13);
     }
 
     #[test]

@@ -663,6 +663,29 @@ mod tests {
         assert_eq!(error, Some(FetchError::NothingToKeep));
     }
 
+    /// Another URL that uses the same tag for other keys does not confirm those in hand.
+    #[tokio::test]
+    async fn an_etag_does_not_move_with_the_keys() {
+        let issuer = "https://login.example";
+        let place = "https://login.example/.well-known/openid-configuration";
+        let moved = "https://keys.example/new";
+        let script = Script::default();
+        let tag = vec![("etag", "\"1\"".to_owned())];
+        script.put(place, document(issuer, KEYS));
+        script.put(KEYS, Answer::Reply(200, tag, key_set("a")));
+        let mut source = Source::issuer(issuer, None).unwrap();
+        assert!(source.fetch(&script, at(0)).await.is_ok());
+        script.put(place, document(issuer, moved));
+        script.put(KEYS, reply(410, ""));
+        script.put(moved, reply(304, ""));
+        script.asked();
+        let error = source.fetch(&script, at(600)).await.err();
+        assert_eq!(error, Some(FetchError::NothingToKeep));
+        let (url, headers) = script.requests().pop().unwrap();
+        assert_eq!(url, moved);
+        assert!(!headers.contains_key(IF_NONE_MATCH));
+    }
+
     #[tokio::test]
     async fn answers_that_are_no_key_set() {
         for answer in [

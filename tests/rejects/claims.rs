@@ -214,6 +214,12 @@ fn scopes() {
 }
 
 #[test]
+fn as_many_claims_as_one_likes() {
+    let many = (0..1000).map(|it| (format!("c{it}"), json!(0)));
+    check(&Issuer::new().token(Value::Object(many.collect())), "valid");
+}
+
+#[test]
 fn lifetime() {
     let issuer = Issuer::new();
     let lives = |secs: i64| issuer.token(json!({"iat": NOW - 60, "exp": NOW - 60 + secs}));

@@ -97,6 +97,31 @@ fn each_source_has_its_own_expectations() {
     assert_eq!(code(&verifier, &ours), "wrong_audience");
 }
 
+/// Of several that are trusted with an issuer the first one is asked, and no other.
+#[test]
+fn sources_that_overlap() {
+    let (issuer, other) = (Issuer::new(), Other::new());
+    let iss = ENTRA.replace("{tid}", TENANT);
+    let exact = || (Trust::issuer(iss.clone()).audience(AUDIENCE), issuer.keys());
+    let template = || {
+        let trust = Trust::issuer_template(ENTRA).unwrap();
+        (trust.audience("api://other"), other.keys())
+    };
+    let of = |aud: &str| json!({"iss": iss, "tid": TENANT, "aud": aud});
+    let (exactly, by_template) = (issuer.token(of(AUDIENCE)), other.token(of("api://other")));
+    for (sources, expected) in [
+        ([exact(), template()], ["valid", "bad_signature"]),
+        ([template(), exact()], ["bad_signature", "valid"]),
+    ] {
+        let sources = sources.map(|(trust, keys)| (trust, KeyCache::fixed(keys)));
+        let verifier = Verifier::several(sources).clock(Arc::new(Stopped(NOW)));
+        for _ in 0..2 {
+            let found = [&exactly, &by_template].map(|it| code(&verifier, it));
+            assert_eq!(found, expected);
+        }
+    }
+}
+
 #[test]
 fn no_sources_trust_in_nobody() {
     let verifier = Verifier::several([]).clock(Arc::new(Stopped(NOW)));
@@ -153,6 +178,11 @@ fn templates() {
         ("{tid}", json!("{tid}")),
     ] {
         let changes = json!({"iss": iss(tenant), "tid": tid});
+        check_trust(trust(), changes, "wrong_issuer");
+    }
+    for byte in (0..=0x7f_u8).filter(|it| !it.is_ascii_alphanumeric() && *it != b'-') {
+        let tenant = format!("a{}b", char::from(byte));
+        let changes = json!({"iss": iss(&tenant), "tid": tenant});
         check_trust(trust(), changes, "wrong_issuer");
     }
     for other in [
