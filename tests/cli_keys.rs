@@ -258,6 +258,7 @@ async fn usage_and_unreadable_input() {
         vec!["keys", "--jwks", text(&no_set), "--out", text(&absent)],
         vec!["keys", "--jwks-url", url, "--out", text(&below_file)],
         vec!["keys", "--jwks-url", url, "--ca-file", text(&no_set)],
+        vec!["keys", "--jwks-url", url, "--bearer-file", text(&absent)],
         vec!["keys", "--jwks-url", url, "--expect-issuer", "a"],
     ] {
         let output = run(args.clone()).await;

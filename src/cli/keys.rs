@@ -92,7 +92,7 @@ async fn fetch(args: Args) -> Result<KeySet, Trouble> {
         let transport = HttpTransport::with_ca_file(path);
         refresher = refresher.transport(transport.map_err(|why| Trouble::usage(path, why))?);
     }
-    if let Some(path) = args.bearer_file {
+    if let Some(path) = &args.bearer_file {
         refresher = refresher.bearer_file(path);
     }
     if let Some(path) = &args.out {
@@ -100,7 +100,11 @@ async fn fetch(args: Args) -> Result<KeySet, Trouble> {
     }
     let handle = refresher.handle();
     tokio::spawn(refresher.run());
-    handle.refresh().await.map_err(Trouble::NoKeys)?;
+    let fetched = handle.refresh().await;
+    fetched.map_err(|why| match (&args.bearer_file, why) {
+        (Some(path), FetchError::NoBearer) => Trouble::usage(path, FetchError::NoBearer),
+        (_, why) => Trouble::NoKeys(why),
+    })?;
     match (args.out, keys.health().key_file_error) {
         (Some(path), Some(why)) => Err(Trouble::usage(&path, why)),
         _ => Ok(keys.key_set()),
