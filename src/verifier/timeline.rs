@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Request;
+
 use super::bell::Ring;
 use super::fetch_error::{FetchError, SourceError};
 use super::handle::RefresherHandle;
@@ -14,7 +16,7 @@ use super::scripted::{Answer, Folder, Script, document, key_set, reply};
 use super::{KeysUnavailable, Trust, Verifier};
 use crate::clock::{Clock, LONGEST_SLEEP};
 use crate::testing::ManualClock;
-use crate::transport::TransportError;
+use crate::transport::{Endpoint, Sending, Transport, TransportError};
 
 const KEYS: &str = "https://keys.example/jwks";
 const DOWN: Answer = Answer::Fails(TransportError::Connect);
@@ -290,6 +292,46 @@ async fn a_304_confirms_the_keys() {
     let health = story.keys.health();
     assert_eq!((health.generation, health.failures), (1, 0));
     assert!(health.age(story.clock.now()).unwrap() < secs(661));
+}
+
+/// A network on which each answer takes 5 s.
+#[derive(Clone)]
+struct Slow(ManualClock, Script);
+
+impl Transport for Slow {
+    fn send<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        request: Request<Vec<u8>>,
+        max_body: usize,
+    ) -> Sending<'a> {
+        self.0.advance(secs(5));
+        self.1.send(endpoint, request, max_body)
+    }
+}
+
+/// A key may be withdrawn right after the service has looked.
+#[tokio::test]
+async fn keys_are_as_old_as_the_request_that_brought_or_confirmed_them() {
+    let (clock, script) = (ManualClock::default(), Script::default());
+    let tag = vec![("etag", "\"1\"".to_owned())];
+    script.put(KEYS, Answer::Reply(200, tag, key_set("a")));
+    let keys = KeyCache::empty();
+    let refresher = Refresher::jwks(KEYS, keys.clone())
+        .unwrap()
+        .clock(Arc::new(clock.clone()))
+        .transport(Slow(clock.clone(), script.clone()));
+    let handle = refresher.handle();
+    let mut start = clock.now();
+    tokio::spawn(refresher.run());
+    handle.ready().await.unwrap();
+    assert_eq!(keys.health().fetched_at, Some(start));
+    script.put(KEYS, reply(304, ""));
+    clock.advance(secs(60));
+    start = clock.now();
+    handle.refresh().await.unwrap();
+    assert_eq!(keys.health().fetched_at, Some(start));
+    assert_eq!(keys.health().age(clock.now()), Some(secs(5)));
 }
 
 #[tokio::test]
