@@ -133,20 +133,58 @@ mod tests {
     use super::super::payload::Payload;
     use super::*;
 
+    fn marks() -> Marks {
+        let mut payload = Payload::default();
+        payload.read(br#"{"iss":"i","jti":"t"}"#).unwrap();
+        Marks::of(&payload)
+    }
+
     /// It may be asked by many before the token is forgotten.
     #[test]
     fn a_clearance_that_is_over_stays_over() {
-        let mut payload = Payload::default();
-        payload.read(br#"{"iss":"i","jti":"t"}"#).unwrap();
         let list = Denylist::new(Denials::new());
-        let clearance = Clearance::by(&list, Marks::of(&payload)).unwrap();
+        let clearance = Clearance::by(&list, marks()).unwrap();
         assert!(clearance.holds(&list));
         list.replace(Denials::new().token("i", "t"));
         assert!(!clearance.holds(&list) && !clearance.holds(&list));
         list.replace(Denials::new());
         assert!(clearance.holds(&list));
         list.replace(Denials::new().token("i", "t"));
-        let refused = Clearance::by(&list, Marks::of(&payload));
+        let refused = Clearance::by(&list, marks());
         assert_eq!(refused.unwrap_err(), Error::Denied);
+    }
+
+    /// A list that is replaced while a token is held against it has cleared it for nobody else.
+    #[test]
+    fn no_clearance_outlives_the_list_that_it_was_by() {
+        const ROUNDS: usize = 3000;
+        let lists: Vec<_> = (0..ROUNDS).map(|_| Denylist::new(Denials::new())).collect();
+        let (begun, ended) = (AtomicU64::new(0), AtomicU64::new(0));
+        let wait = |count: &AtomicU64, round: usize| {
+            while count.load(Ordering::Acquire) < round as u64 {
+                std::thread::yield_now();
+            }
+        };
+        let cleared = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for (round, list) in lists.iter().enumerate() {
+                    let denials = Denials::new().token("i", "t");
+                    wait(&begun, round + 1);
+                    list.replace(denials);
+                    ended.fetch_add(1, Ordering::Release);
+                }
+            });
+            let by = |(round, list)| {
+                let marks = marks();
+                begun.fetch_add(1, Ordering::Release);
+                // So that every moment of the replacement is met.
+                (0..round % 100).for_each(|_| std::hint::spin_loop());
+                let clearance = Clearance::by(list, marks);
+                wait(&ended, round + 1);
+                clearance.is_ok_and(|it| it.holds(list))
+            };
+            lists.iter().enumerate().map(by).filter(|it| *it).count()
+        });
+        assert_eq!(cleared, 0);
     }
 }

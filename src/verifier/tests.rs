@@ -456,6 +456,8 @@ mod refreshed {
             (json!({"issuer": "j"}), "unknown_key"),
             (json!({"issuer": "i"}), "new"),
             (json!({"issuer": "i", "alg": "HS256"}), "known"),
+            // The same material under another kid is another key.
+            (json!({"issuer": "i", "kid": "l"}), "unknown_key"),
         ] {
             publish(members.clone());
             assert_eq!(outcome(&verifier, &token), expected, "{members}");
