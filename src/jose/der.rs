@@ -98,6 +98,20 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_of_whole_octets() {
+        let info = |bits: &[u8]| {
+            let (mut info, mut der) = (Vec::new(), Vec::new());
+            push_element(SEQUENCE, &[], &mut info);
+            push_element(BIT_STRING, bits, &mut info);
+            push_element(SEQUENCE, &info, &mut der);
+            public_key_info(&der).map(|(_, key)| key.to_vec())
+        };
+        assert_eq!(info(&[0, 5]), Some(vec![5]));
+        assert_eq!(info(&[1, 4]), None);
+        assert_eq!(info(&[]), None);
+    }
+
+    #[test]
     fn numbers_of_an_rsa_key() {
         let key = |n: &[u8], e: &[u8], rest: &[u8]| {
             let (mut numbers, mut der) = (Vec::new(), Vec::new());
