@@ -482,6 +482,10 @@ fn profile_at_jwt() {
         check_with(profile, &flags, &token, "missing_claim");
         let error = profile(verifier(issuer.keys())).verify(&token).unwrap_err();
         assert_eq!(error.to_string(), format!("the claim {claim} is missing"));
+        // The profile's own demand, whoever else is content without.
+        let anyone = Verifier::fixed(Trust::any_issuer().any_audience(), issuer.keys());
+        let anyone = anyone.clock(std::sync::Arc::new(Stopped(NOW)));
+        assert_eq!(code(&profile(anyone), &token), "missing_claim", "{claim}");
     }
 }
 
