@@ -94,7 +94,7 @@ pub use record::Successor;
 
 use flight::{Flight, Limits, until_landed};
 use shared::{Parts, Shared};
-use state::Action;
+use state::{Action, State};
 use store::{MemoryStore, Store, StoreKey};
 
 /// Holds one access token and replaces it in time. Clones share the token and its one renewal.
@@ -286,8 +286,8 @@ impl Rotator {
     ///
     /// As [`Self::token`].
     pub async fn token_once(&self, min_validity: Duration) -> Result<Arc<Token>, Error> {
-        let looked = self.look_once(min_validity).await;
-        self.renew_once(looked).await
+        let looked = self.look_once().await;
+        self.renew_once(min_validity, looked).await
     }
 
     /// [`Self::reject`] for a process that ends right after: it reads the store, and if the latest
@@ -305,27 +305,26 @@ impl Rotator {
         refused: &AccessToken,
         min_validity: Duration,
     ) -> Result<Arc<Token>, Error> {
-        let looked = self.look_once(min_validity).await;
+        let looked = self.look_once().await;
         let (shared, now) = (&*self.shared, self.shared.now());
         if let Some(state) = shared.refuse(refused) {
             // There is no later call of this process, so it waits until another token may be issued.
             let spacing = state.spacing(now);
             shared.parts.clock.sleep(spacing).await;
-            return self.renew_once(looked + spacing).await;
+            return self.renew_once(min_validity, looked + spacing).await;
         }
         // Either there is a newer one, or the gate is closed.
         let latest = shared.state.load().token(now).cloned();
         match latest.filter(|latest| latest.access_token != *refused) {
             Some(newer) => Ok(newer),
-            None => self.renew_once(looked).await,
+            None => self.renew_once(min_validity, looked).await,
         }
     }
 
     /// Reads the store, and returns how long that took: a store may be slow.
-    async fn look_once(&self, min_validity: Duration) -> Duration {
+    async fn look_once(&self) -> Duration {
         let (shared, started) = (&*self.shared, Instant::now());
         shared.refresh_credential();
-        shared.update(|state| state.clone().with_min_validity(min_validity));
         if let Err(error) = shared.read_store().await {
             shared.store_is(Some(error));
         }
@@ -334,9 +333,16 @@ impl Rotator {
 
     /// The latest token after the renewal that is due, if one is; `waited` is taken from the time for
     /// it.
-    async fn renew_once(&self, waited: Duration) -> Result<Arc<Token>, Error> {
+    async fn renew_once(
+        &self,
+        min_validity: Duration,
+        waited: Duration,
+    ) -> Result<Arc<Token>, Error> {
         let shared = &*self.shared;
-        let wait = match shared.state.load().decide(shared.now()) {
+        // The wider margin is this call's alone, and the renewal does without: whoever is past half of
+        // its lifetime is due in any case.
+        let state = State::clone(&shared.state.load()).with_min_validity(min_validity);
+        let wait = match state.decide(shared.now()) {
             Action::Serve(held) => return Ok(held.token().clone()),
             Action::ServeAndRenew(_) => state::LONGEST_WAIT_WITH_TOKEN,
             Action::JoinThenServe(_, wait) | Action::Join(wait) => wait,

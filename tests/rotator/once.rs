@@ -96,6 +96,19 @@ async fn a_minimum_validity_for_one_run() {
     assert_eq!(once(6 * HOUR).await, "token-2");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_minimum_validity_is_that_of_one_call() {
+    let (script, clock) = (Script::default(), ManualClock::default());
+    let once = rotator(&script, &clock);
+    once.token_once(6 * HOUR).await.unwrap();
+    // Due, and it lives long enough for a clone, which wished for nothing.
+    clock.advance(7 * HOUR);
+    script.then(Step::Hangs);
+    let asked = tokio::time::Instant::now();
+    assert_eq!(name(&once.clone()).await, "token-1");
+    assert_eq!(asked.elapsed(), Duration::ZERO);
+}
+
 /// A clock that goes as tokio's does.
 struct Follows(tokio::time::Instant);
 
