@@ -162,6 +162,40 @@ async fn a_left_over_temporary_file_is_replaced() {
 }
 
 #[tokio::test]
+async fn what_a_writer_without_the_lock_left_behind_is_swept() {
+    let (store, path) = filled("swept").await;
+    let age = |path: &Path, seconds| {
+        let file = fs::File::options().append(true).create(true).open(path);
+        let written = fs::metadata(beside(path.parent().unwrap(), "/tokens.json")).unwrap();
+        let then = written.modified().unwrap() - Duration::from_secs(seconds);
+        file.unwrap().set_modified(then).unwrap();
+    };
+    let left = beside(&path, ".4711.0123456789abcdef.tmp");
+    let fresh = beside(&path, ".4712.fedcba9876543210.tmp");
+    let foreign = [
+        ".4711.0123456789abcdef",
+        ".4711.0123456789abcde.tmp",
+        ".4711.0123456789abcdeg.tmp",
+        ".one.0123456789abcdef.tmp",
+        ".damaged",
+        ".old.tmp",
+    ];
+    let foreign = foreign.map(|suffix| beside(&path, suffix));
+    for path in foreign.iter().chain([&left]) {
+        age(path, 3600);
+    }
+    age(&fresh, 30);
+    // Nothing is swept by those who do not hold the lock.
+    let mut claim = store.claim_anyway(&key("a")).await.unwrap();
+    claim.write(&record(2, "second")).await.unwrap();
+    assert!(left.exists());
+    write(&store, "a", &record(3, "third")).await;
+    assert!(!left.exists());
+    assert!(fresh.exists(), "its writer may be at work");
+    assert!(foreign.iter().all(|it| it.exists()));
+}
+
+#[tokio::test]
 async fn a_file_that_is_damaged_or_foreign_is_a_miss_and_kept_aside() {
     let (store, path) = filled("damaged").await;
     let good = fs::read_to_string(&path).unwrap();

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
@@ -18,7 +19,9 @@ use crate::disk;
 /// Beside `PATH` lie `PATH.lock`, which is never removed and whose kernel lock is the claim (so that
 /// it ends with its holder, however that ends), for the time of a write `PATH.tmp`, and perhaps
 /// `PATH.damaged`: what stood there once and could not be understood. Entries whose tokens expired
-/// more than 30 days ago are dropped.
+/// more than 30 days ago are dropped. Who writes without the lock, because its holder was silent for
+/// too long, takes a name of its own, `PATH.*.tmp`; should it be killed meanwhile, later writers remove
+/// that file once it is a minute old.
 ///
 /// The file and its lock belong to the effective user and are readable by nobody else, or else the
 /// store refuses to work; links are not followed. There is one claim on the whole file, whatever the
@@ -122,6 +125,42 @@ impl FileStore {
         let text = Zeroizing::new(serde_json::to_vec(&document).map_err(io::Error::from)?);
         Ok(disk::replace(&self.path, &text, temporary)?)
     }
+
+    /// Removes what those who wrote without the lock left behind when they were killed. All times are
+    /// by the clock of the file system.
+    fn sweep(&self) -> io::Result<()> {
+        let written = fs::metadata(&self.path)?.modified()?;
+        for entry in fs::read_dir(disk::folder(&self.path))? {
+            let entry = entry?;
+            if !self.may_leave(&entry.file_name()) {
+                continue;
+            }
+            let age = written.duration_since(entry.metadata()?.modified()?);
+            if age.is_ok_and(|age| age > LONGEST_WRITE) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it is a name that [`Self::temporary_of_its_own`] gives.
+    fn may_leave(&self, name: &OsStr) -> bool {
+        let (name, own) = (name.as_encoded_bytes(), self.path.file_name());
+        let suffix = own.and_then(|own| name.strip_prefix(own.as_encoded_bytes()));
+        let suffix = suffix.and_then(|it| std::str::from_utf8(it).ok());
+        let parts: Vec<_> = suffix.unwrap_or_default().split('.').collect();
+        let hexadecimal = |text: &str| text.bytes().all(|it| it.is_ascii_hexdigit());
+        matches!(&*parts, ["", process, random, "tmp"]
+            if process.parse::<u32>().is_ok() && random.len() == 16 && hexadecimal(random))
+    }
+
+    fn temporary_of_its_own(&self) -> PathBuf {
+        self.beside(&format!(
+            ".{}.{:016x}.tmp",
+            process::id(),
+            fastrand::u64(..)
+        ))
+    }
 }
 
 impl Store for FileStore {
@@ -157,12 +196,12 @@ impl FileStore {
         // The lock makes one fixed name safe, so that a process that is killed leaves at most one
         // such file, which the next one replaces. Without the lock, its holder may wake up and write,
         // and so may others without it: of this process, or of one with this number elsewhere.
-        let suffix = match lock {
-            Some(_) => ".tmp".to_owned(),
-            None => format!(".{}.{:016x}.tmp", process::id(), fastrand::u64(..)),
+        let temporary = match lock {
+            Some(_) => self.beside(".tmp"),
+            None => self.temporary_of_its_own(),
         };
         Box::new(FileClaim {
-            temporary: self.beside(&suffix),
+            temporary,
             store: self.clone(),
             key: *key,
             lock,
@@ -181,7 +220,14 @@ struct FileClaim {
 
 impl Claim for FileClaim {
     fn write<'a>(&'a mut self, record: &'a Record) -> Storing<'a, ()> {
-        Box::pin(async { self.store.save(&self.key, record, &self.temporary) })
+        Box::pin(async {
+            self.store.save(&self.key, record, &self.temporary)?;
+            if self.lock.is_some() {
+                // Best effort: what is left now, the next one removes.
+                let _ = self.store.sweep();
+            }
+            Ok(())
+        })
     }
 }
 
@@ -257,6 +303,10 @@ const VERSION: u32 = 1;
 /// How long an entry stays after the last token in it has expired: 30 days.
 const LONG: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// A temporary file that is older belongs to nobody. One that does all the same, as of a process that
+/// was stopped, costs its owner that write and nobody a token.
+const LONGEST_WRITE: Duration = Duration::from_secs(60);
+
 /// A larger file is none of ours: 16 MiB.
 const LARGEST: usize = 16 << 20;
 
@@ -301,5 +351,19 @@ fn check_file(file: &Metadata) -> Result<(), StoreError> {
         Err(StoreError::Exposed("others may open it".into()))
     } else {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_writer_without_the_lock_makes_may_be_swept() {
+        for path in ["tokens.json", "of.orders/tokens", "tok.1.tmp"] {
+            let store = FileStore { path: path.into() };
+            let made = store.temporary_of_its_own();
+            assert!(store.may_leave(made.file_name().unwrap()), "{made:?}");
+        }
     }
 }
