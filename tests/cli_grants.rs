@@ -127,7 +127,7 @@ async fn a_refresh_token_is_replaced_from_run_to_run() {
             serde_json::from_slice(&fs::read(case.store()).unwrap()).unwrap();
         let entries = stored["entries"].as_object().unwrap().clone();
         let entry = entries.values().next().unwrap().clone();
-        let token = entry["successor"]["refresh_token"].as_str();
+        let token = entry["successors"][0]["refresh_token"].as_str();
         token.unwrap().to_owned()
     };
     // The service revokes the whole chain if one is sent twice.

@@ -64,7 +64,7 @@ fn this() -> Try {
         ask_for_jwt: true,
         last_lifetime: None,
         wanted_lifetime: Duration::from_secs(12 * 3600),
-        successor: None,
+        successors: Vec::new(),
     }
 }
 

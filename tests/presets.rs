@@ -28,7 +28,7 @@ fn this(ask_for_jwt: bool) -> Try {
         ask_for_jwt,
         last_lifetime: None,
         wanted_lifetime: 12 * HOUR,
-        successor: None,
+        successors: Vec::new(),
     }
 }
 

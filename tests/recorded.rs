@@ -44,7 +44,7 @@ fn read(status: u16, headers: &BTreeMap<String, String>, body: &str) -> Result<A
         ask_for_jwt: false,
         last_lifetime: None,
         wanted_lifetime: Duration::from_secs(43200),
-        successor: None,
+        successors: Vec::new(),
     };
     read_answer(&response, &this, None)
 }

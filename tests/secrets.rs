@@ -358,7 +358,7 @@ async fn answers_that_repeat_secrets(secrets: &Secrets, service: &OAuthService, 
             ask_for_jwt: true,
             last_lifetime: None,
             wanted_lifetime: Duration::from_secs(43_200),
-            successor: None,
+            successors: Vec::new(),
         };
         let response = http::Response::builder()
             .status(status)

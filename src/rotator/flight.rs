@@ -252,7 +252,7 @@ impl Flight {
             ask_for_jwt,
             last_lifetime: shared.state.load().last_lifetime(),
             wanted_lifetime: shared.parts.policy.validity(),
-            successor: shared.state.load().successor().cloned(),
+            successors: shared.state.load().successors().to_vec(),
         };
         let request = shared.parts.grant.request(&this).await?;
         let endpoint = shared.parts.grant.endpoint();

@@ -78,7 +78,7 @@ pub trait Grant: Send + Sync + 'static {
 
     /// The refresh token that the answer puts in place of the one that was sent, whether or not the
     /// access token beside it is of use. It goes into the store before that is handed out, and comes
-    /// back as [`Try::successor`].
+    /// back among [`Try::successors`].
     fn successor(&self, _this: &Try, _response: &http::Response<Vec<u8>>) -> Option<Successor> {
         None
     }
@@ -141,9 +141,9 @@ pub struct Try {
     pub last_lifetime: Option<Duration>,
     /// The lifetime that the policy wants, for the very first answer that tells none.
     pub wanted_lifetime: Duration,
-    /// The refresh token in force, where the service replaced the one that the user gave: what
-    /// [`Grant::successor`] said last.
-    pub successor: Option<Successor>,
+    /// The refresh tokens in force where the service replaced one that the user gave: what
+    /// [`Grant::successor`] said last, here and in other processes.
+    pub successors: Vec<Successor>,
 }
 
 /// What an answer holds.

@@ -26,9 +26,10 @@ pub struct Record {
     pub gate: Option<Gate>,
     /// When the last request was about to be made.
     pub requested_at: Option<Timestamp>,
-    /// The refresh token in force, where the service replaced the one that the user gave.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub successor: Option<Successor>,
+    /// The refresh tokens in force where the service replaced one that the user gave: one for each
+    /// that was given, the latest replacement first. The last [`Successor::MOST`] are kept.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub successors: Vec<Successor>,
     /// All of this, sealed; then nothing else is here but `generation` and `requested_at`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sealed: Option<Ciphertext>,
@@ -46,9 +47,8 @@ impl Record {
             self.gate.map(|it| it.opens_at),
             self.sealed.as_ref().and_then(|it| it.ends_at),
             // Nobody tells how long a refresh token lives.
-            self.successor
-                .as_ref()
-                .and(self.stamp())
+            self.stamp()
+                .filter(|_| !self.successors.is_empty())
                 .map(|it| it.plus(LONG_ENOUGH)),
         ]
         .into_iter()
@@ -104,9 +104,32 @@ pub struct Successor {
     pub refresh_token: RefreshToken,
     /// How often the service replaced one so far: of two links the one with more is newer.
     pub number: u32,
-    /// Tells the refresh token that the user gave, with which the chain began, from any other: if the
-    /// user gives another one, this chain does not count.
+    /// When the service replaced the one before.
+    pub since: Timestamp,
+    /// Tells the refresh token that the user gave, with which the chain began, from any other: who was
+    /// given another one goes on with the chain of that.
     pub initial: CredentialTag,
+}
+
+impl Successor {
+    /// So many chains of one client are kept: a user who consents anew leaves one behind, and processes
+    /// that were given the former refresh token may use it for a while.
+    pub const MOST: usize = 4;
+
+    /// Of each chain the newest link there is.
+    pub(super) fn newest_of(all: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let mut newest: Vec<Self> = Vec::new();
+        for link in all {
+            match newest.iter_mut().find(|it| it.initial == link.initial) {
+                Some(older) if older.number < link.number => *older = link,
+                Some(_) => {}
+                None => newest.push(link),
+            }
+        }
+        newest.sort_by_key(|it| std::cmp::Reverse(it.since));
+        newest.truncate(Self::MOST);
+        newest
+    }
 }
 
 /// The one place where a refresh token leaves its redacting type.

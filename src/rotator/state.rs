@@ -39,7 +39,7 @@ pub struct State {
     put_off_until: Duration,
     gate: Option<Gate>,
     requested_at: Option<Timestamp>,
-    successor: Option<Successor>,
+    successors: Vec<Successor>,
     flight: Option<Flying>,
     flights: u64,
 }
@@ -84,7 +84,7 @@ impl State {
             put_off_until: Duration::ZERO,
             gate: None,
             requested_at: None,
-            successor: None,
+            successors: Vec::new(),
             flight: None,
             flights: 0,
         }
@@ -306,16 +306,19 @@ impl State {
         self.failed.as_ref().is_some_and(|it| it.without_format)
     }
 
-    /// The refresh token in force, where the service replaced the one that the user gave.
-    pub fn successor(&self) -> Option<&Successor> {
-        self.successor.as_ref()
+    /// The refresh tokens in force where the service replaced one that the user gave.
+    pub fn successors(&self) -> &[Successor] {
+        &self.successors
     }
 
     /// The service replaced the refresh token.
     #[must_use]
     pub fn succeeded_by(&self, successor: Successor) -> Self {
+        let all = [successor]
+            .into_iter()
+            .chain(self.successors.iter().cloned());
         Self {
-            successor: Some(successor),
+            successors: Successor::newest_of(all),
             ..self.clone()
         }
     }

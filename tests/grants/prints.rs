@@ -57,15 +57,16 @@ fn a_refresh_token_that_was_replaced() {
     let successor = Successor {
         refresh_token: RefreshToken::new(REFRESH).unwrap(),
         number: 1,
+        since: Timestamp::EPOCH,
         initial: credential,
     };
     let record = Record {
-        successor: Some(successor.clone()),
+        successors: vec![successor.clone()],
         ..Record::default()
     };
     let clock = ManualClock::new(Timestamp::EPOCH);
     let state = State::new(policy(0), credential).learn(record.clone(), clock.now());
-    assert!(state.successor().is_some());
+    assert_eq!(state.successors().len(), 1);
     shows_nothing(&state);
     shows_nothing(&record);
     shows_nothing(&Try {
@@ -74,6 +75,6 @@ fn a_refresh_token_that_was_replaced() {
         ask_for_jwt: true,
         last_lifetime: None,
         wanted_lifetime: HOUR,
-        successor: Some(successor),
+        successors: vec![successor],
     });
 }

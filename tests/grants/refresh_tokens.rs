@@ -14,9 +14,8 @@ async fn successor(
     assert!(!format!("{record:?} {record:#?} {rotator:?}").contains("r-"));
     let text = serde_json::to_string(&record).unwrap();
     assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
-    record
-        .successor
-        .map(|it| it.refresh_token.expose().to_owned())
+    let latest = record.successors.first();
+    latest.map(|it| it.refresh_token.expose().to_owned())
 }
 
 #[tokio::test]
@@ -61,7 +60,7 @@ async fn a_replaced_refresh_token_outlives_its_process() {
     script.assert_refreshed_with(&["r-0", "r-1"]);
     let record = store.read(&other.store_key()).await.unwrap().unwrap();
     assert_eq!(
-        record.successor.unwrap().refresh_token.expose(),
+        record.successors[0].refresh_token.expose(),
         "r-1",
         "it stays in force"
     );
@@ -97,7 +96,7 @@ async fn an_opaque_token_where_a_jwt_is_required_costs_no_refresh_token() {
         .store(store.clone());
     rotator.token().await.unwrap_err();
     let record = store.read(&rotator.store_key()).await.unwrap().unwrap();
-    assert_eq!(record.successor.unwrap().refresh_token.expose(), "r-1");
+    assert_eq!(record.successors[0].refresh_token.expose(), "r-1");
 }
 
 /// Refuses every claim, or every write but the first.

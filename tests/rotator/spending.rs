@@ -87,8 +87,8 @@ async fn stored(store: &dyn Store, rotator: &Rotator) -> Record {
 }
 
 async fn successor(store: &dyn Store, rotator: &Rotator) -> String {
-    let successor = stored(store, rotator).await.successor.unwrap();
-    successor.refresh_token.expose().to_owned()
+    let record = stored(store, rotator).await;
+    record.successors[0].refresh_token.expose().to_owned()
 }
 
 // Processes that end after one call
@@ -228,8 +228,9 @@ async fn killed_at_the_write_no_token_was_handed_out_before() {
         assert!(!call.is_finished(), "it waits for the store");
         assert_eq!(rotator.health().expires_at, None);
         let record = stored(&halting.store, &rotator).await;
-        let successor = record.successor.map(|it| it.refresh_token);
-        assert_eq!(successor.as_ref().map(|it| it.expose()), successor_stored);
+        let successor = record.successors.first();
+        let successor = successor.map(|it| it.refresh_token.expose());
+        assert_eq!(successor, successor_stored);
         call.abort();
     }
 }
@@ -309,6 +310,68 @@ async fn a_changed_client_secret_keeps_the_chain() {
     assert_eq!(service.sent(), ["r-0", "r-1"]);
 }
 
+/// As in a roll-out, or where a process was not told of the new consent. The service would take a
+/// second use of either for theft.
+#[tokio::test(start_paused = true)]
+async fn processes_with_different_initial_tokens_go_on_with_the_chain_of_their_own() {
+    let (service, clock, store) = (
+        Service::default(),
+        ManualClock::default(),
+        MemoryStore::new(),
+    );
+    let process = |initial: &str| {
+        let grant = RefreshTokenGrant::new(client("s3cret"), "alice", initial);
+        Rotator::new(grant, policy(0))
+            .transport(service.clone())
+            .clock(Arc::new(clock.clone()))
+            .store(store.clone())
+    };
+    let stays = process("r-0");
+    stays.token().await.unwrap();
+    for _ in 0..2 {
+        clock.advance(3 * HOUR);
+        process("q-0").token_once(Duration::ZERO).await.unwrap();
+        clock.advance(3 * HOUR);
+        name(&stays).await;
+        SystemClock.sleep(SECOND).await;
+        clock.advance(3 * HOUR);
+    }
+    process("r-0").token_once(Duration::ZERO).await.unwrap();
+    // The first use of either brought r-1 and r-2, and so on.
+    let sent = service.sent();
+    assert_eq!(sent, ["r-0", "q-0", "r-1", "r-2", "r-3", "r-5"]);
+}
+
+/// Both read it from one file, and one of them is faster.
+#[tokio::test(start_paused = true)]
+async fn a_new_consent_is_used_once_by_those_who_share_the_store() {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shared-consent");
+    std::fs::write(&path, "r-0").unwrap();
+    let (service, clock, store) = (
+        Service::default(),
+        ManualClock::default(),
+        MemoryStore::new(),
+    );
+    let process = || {
+        let grant = RefreshTokenGrant::new(client("s3cret"), "alice", path.clone());
+        Rotator::new(grant, policy(0))
+            .transport(service.clone())
+            .clock(Arc::new(clock.clone()))
+            .store(store.clone())
+    };
+    let (one, other) = (process(), process());
+    assert_eq!(name(&one).await, name(&other).await);
+    std::fs::write(&path, "q-0").unwrap();
+    for _ in 0..2 {
+        for rotator in [&one, &other] {
+            clock.advance(3 * HOUR);
+            name(rotator).await;
+            SystemClock.sleep(SECOND).await;
+        }
+    }
+    assert_eq!(service.sent(), ["r-0", "q-0", "r-2", "r-3", "r-4"]);
+}
+
 #[tokio::test]
 async fn an_initial_token_that_is_replaced_while_a_request_is_on_its_way() {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("initial-refresh-token");
@@ -352,7 +415,7 @@ async fn sealed_it_is_nowhere_to_be_read() {
     rotator.token().await.unwrap();
     assert_eq!(successor(&sealed(), &rotator).await, "r-1");
     let record = stored(&beneath, &rotator).await;
-    assert_eq!(record.successor, None);
+    assert_eq!(record.successors, []);
     assert!(!serde_json::to_string(&record).unwrap().contains("r-1"));
 }
 
@@ -381,6 +444,6 @@ fn records_without_a_successor_can_be_read() {
     assert_eq!(record.generation, 3);
     let token = &record.token.as_ref().unwrap().token;
     assert_eq!((token.expose(), token.lifetime()), ("abc", 12 * HOUR));
-    assert_eq!(record.successor, None);
+    assert_eq!(record.successors, []);
     assert_eq!(serde_json::to_string(&record).unwrap(), text);
 }

@@ -22,9 +22,11 @@ use steadfast::clock::{Now, Timestamp};
 use steadfast::policy::IssuancePolicy;
 use steadfast::rotator::Answer;
 use steadfast::rotator::error::{Class, ErrorCode, IssueError, Reason};
-use steadfast::rotator::state::{Action, Failed, Gate, Record, State};
+use steadfast::rotator::state::{Action, Failed, Gate, Record, State, Successor};
 use steadfast::rotator::store::{CredentialTag, StoreKey};
-use steadfast::token::{AccessToken, FormatPreference, LifetimeSource, Token, TokenFormat};
+use steadfast::token::{
+    AccessToken, FormatPreference, LifetimeSource, RefreshToken, Token, TokenFormat,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);

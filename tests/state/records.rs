@@ -120,3 +120,36 @@ fn a_stamp_by_a_clock_that_ran_ahead_hides_no_other() {
     let state = state.learn(stamped(START.wall), START);
     assert!(!state.holder_is_silent(after(START, 10 * SECOND)));
 }
+
+#[test]
+fn of_each_chain_of_refresh_tokens_the_newest_link_is_known() {
+    let link = |initial: &str, number: u32, seconds: u64| Successor {
+        refresh_token: RefreshToken::new(format!("{initial}-{number}")).unwrap(),
+        number,
+        since: START.wall.plus(Duration::from_secs(seconds)),
+        initial: credential(initial),
+    };
+    let stored = |links: &[Successor]| Record {
+        successors: links.to_vec(),
+        ..Record::default()
+    };
+    #[track_caller]
+    fn assert_known(state: &State, expected: &[&str]) {
+        let known: Vec<_> = state.successors().iter().collect();
+        let known: Vec<_> = known.iter().map(|it| it.refresh_token.expose()).collect();
+        assert_eq!(known, expected);
+    }
+    // Whatever the clocks say, more replacements are newer.
+    let state = empty().succeeded_by(link("a", 2, 10));
+    let state = state.learn(stored(&[link("a", 1, 30), link("b", 7, 20)]), START);
+    assert_known(&state, &["b-7", "a-2"]);
+    let state = state.learn(stored(&[link("a", 3, 0)]), START);
+    assert_known(&state, &["b-7", "a-3"]);
+    let state = state.succeeded_by(link("a", 4, 40));
+    assert_known(&state, &["a-4", "b-7"]);
+    // The chain that was left alone for longest goes.
+    let more = [link("c", 1, 50), link("d", 1, 60), link("e", 1, 5)];
+    let state = state.learn(stored(&more), START);
+    assert_known(&state, &["d-1", "c-1", "a-4", "b-7"]);
+    assert_eq!(restarted(&state, START).successors(), state.successors());
+}

@@ -104,11 +104,12 @@ fn full(generation: u64, token: &str) -> Record {
             opens_at: at(400),
             closed_for: 30,
         }),
-        successor: Some(Successor {
+        successors: vec![Successor {
             refresh_token: RefreshToken::new("refresh-token 2").unwrap(),
             number: 2,
+            since: at(200),
             initial: CredentialTag::of(&key("a"), b"refresh-token 0"),
-        }),
+        }],
         ..record(generation, token)
     }
 }

@@ -40,7 +40,7 @@ fn this() -> Try {
         ask_for_jwt: true,
         last_lifetime: None,
         wanted_lifetime: 12 * HOUR,
-        successor: None,
+        successors: Vec::new(),
     }
 }
 

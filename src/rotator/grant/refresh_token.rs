@@ -22,7 +22,8 @@ use crate::token::{ClientSecret, RefreshToken};
 ///
 /// The user gives the `initial` refresh token, and never has to give another one while the service
 /// goes on replacing it: the store remembers the latest ([`Successor`]). If another `initial` is given,
-/// that counts, and what the store remembers of the former one does not.
+/// as after a new consent, that counts from then on. The store remembers the latest for either, so that
+/// processes that were given the one and the other do not get in each other's way.
 ///
 /// ```no_run
 /// use std::path::PathBuf;
@@ -100,8 +101,8 @@ impl Grant for RefreshTokenGrant {
     fn request<'a>(&'a self, this: &'a Try) -> Requesting<'a> {
         Box::pin(async move {
             let initial = self.initial()?;
-            let replaced = this.successor.as_ref();
-            let token = match replaced.filter(|it| it.initial == self.tag(initial.expose())) {
+            let tag = self.tag(initial.expose());
+            let token = match this.successors.iter().find(|it| it.initial == tag) {
                 Some(successor) => successor.refresh_token.expose(),
                 None => initial.expose(),
             };
@@ -113,16 +114,14 @@ impl Grant for RefreshTokenGrant {
     fn successor(&self, this: &Try, response: &Response<Vec<u8>>) -> Option<Successor> {
         let refresh_token: RefreshToken = answer::refresh_token(response)?;
         let sent = Sent::before(response)?.parameter("refresh_token")?;
-        let before = this.successor.as_ref();
         // By what was sent: the file of the first one may have been replaced meanwhile.
-        let initial = match before.filter(|it| it.refresh_token.expose() == sent) {
-            Some(successor) => successor.initial,
-            None => self.tag(sent),
-        };
+        let mut links = this.successors.iter();
+        let before = links.find(|it| it.refresh_token.expose() == sent);
         Some(Successor {
             refresh_token,
             number: before.map_or(0, |it| it.number).saturating_add(1),
-            initial,
+            since: this.asked_at,
+            initial: before.map_or_else(|| self.tag(sent), |it| it.initial),
         })
     }
 }

@@ -46,7 +46,8 @@ impl State {
         next.gate = later(gates.0, gates.1, |gate| gate.opens_at);
         // Another process may have spent what the gate allows; where this one did, it still owes.
         next.refused &= next.gate == self.gate || next.gate_is_open(now);
-        next.successor = newer_of(next.successor, stored.successor);
+        let links = next.successors.into_iter().chain(stored.successors);
+        next.successors = Successor::newest_of(links);
         // A stamp by a clock that runs ahead would hide all that come after it.
         let counts = |stamp: &Timestamp| stamp.since(now.wall) <= LONGEST_SILENCE;
         let stamps = (
@@ -81,7 +82,7 @@ impl State {
             failed: self.failed.clone(),
             gate: self.gate,
             requested_at: self.requested_at,
-            successor: self.successor.clone(),
+            successors: self.successors.clone(),
             sealed: None,
         }
     }
@@ -180,17 +181,6 @@ impl State {
         }
         let changed = next.offer_former != self.offer_former || next.refused != self.refused;
         changed.then_some(next)
-    }
-}
-
-/// Of two that go back to different first ones, one's own: it is by the settings in force here.
-fn newer_of(own: Option<Successor>, stored: Option<Successor>) -> Option<Successor> {
-    match (own, stored) {
-        (Some(own), Some(stored)) => {
-            let newer = own.initial == stored.initial && own.number < stored.number;
-            Some(if newer { stored } else { own })
-        }
-        (own, stored) => own.or(stored),
     }
 }
 
