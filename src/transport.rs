@@ -41,7 +41,8 @@ pub type Sending<'a> =
 /// Sends one request and reads one answer.
 pub trait Transport: Send + Sync + 'static {
     /// Sends `request` to `endpoint` and returns the whole answer, whatever its status; a redirect
-    /// is an answer, too, and is not followed. The URI of `request` is that of `endpoint`.
+    /// is an answer, too, and is not followed. The URI of `request` is that of `endpoint`. Its body may
+    /// hold secrets: [`HttpTransport`] wipes it after use, but not what the HTTP and TLS libraries copied.
     ///
     /// # Errors
     ///

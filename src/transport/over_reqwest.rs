@@ -2,11 +2,13 @@ use std::sync::{Arc, OnceLock};
 #[cfg(feature = "tls")]
 use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
 #[cfg(feature = "tls")]
 use rustls::client::WantsClientCert;
 #[cfg(feature = "tls")]
 use rustls::{ClientConfig, ConfigBuilder};
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 #[cfg(feature = "tls")]
 use super::tls::{CaError, roots_of, tls_config};
@@ -181,8 +183,10 @@ impl Transport for HttpTransport {
         request: http::Request<Vec<u8>>,
         max_body: usize,
     ) -> Sending<'a> {
+        let (head, body) = request.into_parts();
+        // It may hold secrets, and is wiped once it is sent, or was not.
+        let body = Bytes::from_owner(Zeroizing::new(body));
         Box::pin(async move {
-            let (head, body) = request.into_parts();
             let client = self.client(endpoint, head.extensions.get())?;
             let answer = client
                 .request(head.method, endpoint.url().clone())
