@@ -111,7 +111,7 @@ impl Credential {
             Self::Certificate(certificate) => {
                 let thumbprint = certificate.thumbprint();
                 let thumbprint = thumbprint.map(|it| URL_SAFE_NO_PAD.encode(it));
-                Some(("certificate", thumbprint.unwrap_or_default().into()))
+                Some((CERTIFICATE, thumbprint.unwrap_or_default().into()))
             }
             Self::Secret(_) | Self::PrivateKey(_) => None,
         }
@@ -167,6 +167,9 @@ impl From<ClientCertificate> for Credential {
         Self::Certificate(certificate)
     }
 }
+
+/// What the fact is called that a token may be bound to.
+pub(super) const CERTIFICATE: &str = "certificate";
 
 /// RFC 7523 2.2.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

@@ -10,7 +10,7 @@ use steadfast::clock::{Clock as _, SystemClock};
 use steadfast::rotator::error::Reason;
 use steadfast::rotator::state::Record;
 use steadfast::rotator::store::{Claim, MemoryStore, SealKey, Sealed, Store, StoreKey, Storing};
-use steadfast::rotator::{Client, Grant as _, RefreshTokenGrant, Rotator};
+use steadfast::rotator::{Client, ClientCertificate, Grant as _, RefreshTokenGrant, Rotator};
 use steadfast::testing::ManualClock;
 use steadfast::transport::{Endpoint, Sending, Transport, TransportError};
 use tokio::sync::Notify;
@@ -370,6 +370,38 @@ async fn a_new_consent_is_used_once_by_those_who_share_the_store() {
         }
     }
     assert_eq!(service.sent(), ["r-0", "q-0", "r-2", "r-3", "r-4"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewed_certificate_keeps_the_chain() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("spending-tls");
+    std::fs::create_dir_all(&folder).unwrap();
+    let paths = ["client.pem", "client.key"].map(|name| folder.join(name));
+    let renew = |texts: [&str; 2]| {
+        for (path, text) in paths.iter().zip(texts) {
+            std::fs::write(path, text).unwrap();
+        }
+    };
+    renew([
+        include_str!("../tls/client-1.pem"),
+        include_str!("../tls/client-1.key.pem"),
+    ]);
+    let [certificate, key] = paths.clone();
+    let credential = ClientCertificate::new(certificate, key);
+    let client = Client::new("https://login.example/token", "orders", credential).unwrap();
+    let (service, clock) = (Service::default(), ManualClock::default());
+    let rotator = Rotator::new(RefreshTokenGrant::new(client, "alice", "r-0"), policy(0))
+        .transport(service.clone())
+        .clock(Arc::new(clock.clone()));
+    name(&rotator).await;
+    renew([
+        include_str!("../tls/client-2.pem"),
+        include_str!("../tls/client-2.key.pem"),
+    ]);
+    clock.advance(3 * HOUR);
+    name(&rotator).await;
+    SystemClock.sleep(SECOND).await;
+    assert_eq!(service.sent(), ["r-0", "r-1"]);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use http::Response;
 
-use crate::rotator::auth::SecretSource;
+use crate::rotator::auth::{CERTIFICATE, SecretSource};
 use crate::rotator::client::Client;
 use crate::rotator::error::{IssueError, Reason};
 use crate::rotator::record::Successor;
@@ -24,6 +24,11 @@ use crate::token::{ClientSecret, RefreshToken};
 /// goes on replacing it: the store remembers the latest ([`Successor`]). If another `initial` is given,
 /// as after a new consent, that counts from then on. The store remembers the latest for either, so that
 /// processes that were given the one and the other do not get in each other's way.
+///
+/// A certificate is part of the store key. A process whose
+/// [`ClientCertificate`](crate::rotator::ClientCertificate) is replaced goes on; one that starts with
+/// another certificate finds nothing in the store, and needs another `initial` if the service replaces
+/// refresh tokens.
 ///
 /// ```no_run
 /// use std::path::PathBuf;
@@ -69,10 +74,11 @@ impl RefreshTokenGrant {
         initial.map_err(|_| IssueError::transient(Reason::NoCredential))
     }
 
-    /// Without the client's secret: to replace that is no reason for another consent.
+    /// Without the client's secret or certificate: to replace that is no reason for another consent.
     fn tag(&self, initial: &str) -> CredentialTag {
         let facts = self.facts();
-        let key = StoreKey::of(facts.iter().map(|(name, value)| (*name, &**value)));
+        let lasting = facts.iter().filter(|(name, _)| *name != CERTIFICATE);
+        let key = StoreKey::of(lasting.map(|(name, value)| (*name, &**value)));
         CredentialTag::of(&key, initial.as_bytes())
     }
 }
