@@ -159,3 +159,16 @@ fn a_gate_by_a_clock_that_ran_ahead_holds_nobody_and_opens_nothing() {
     let later = after(now, 30 * SECOND);
     assert!(reject(&other, later).unwrap().plan(later).is_some());
 }
+
+#[test]
+fn a_gate_from_before_a_clock_was_set_back_holds_nobody() {
+    let (state, _) = reject_and_renew(&holding(), "second", at(MINUTE));
+    let set_back = |now: Now| Now {
+        wall: now.wall.minus(HOUR),
+        ..now
+    };
+    let (now, later) = (set_back(at(2 * MINUTE)), set_back(at(3 * MINUTE)));
+    let state = state.succeeded(&jwt("third", now, 12 * HOUR), now, now, 0.5);
+    let (_, renewed) = reject_and_renew(&state, "fourth", later);
+    assert!(renewed);
+}
