@@ -78,6 +78,10 @@ fn short_tokens_rotate_at_half_of_their_life() {
         );
         assert_eq!(action(&state, at(570 * SECOND)), "join 5s, serve t");
     }
+    // The margin is a tenth of the lifetime at most.
+    let short = empty().succeeded(&jwt("t", START, MINUTE), START, START, 1.0);
+    assert_eq!(action(&short, at(53 * SECOND)), "serve and renew t");
+    assert_eq!(action(&short, at(54 * SECOND)), "join 3s, serve t");
     let tiny = empty().succeeded(&jwt("t", START, 2 * SECOND), START, START, 1.0);
     assert_eq!(action(&tiny, at(SECOND)), "serve and renew t");
 }
