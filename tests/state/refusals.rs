@@ -172,3 +172,16 @@ fn a_gate_from_before_a_clock_was_set_back_holds_nobody() {
     let (_, renewed) = reject_and_renew(&state, "fourth", later);
     assert!(renewed);
 }
+
+#[test]
+fn a_rotation_that_was_due_leaves_the_gate_open() {
+    let due = at(2 * HOUR);
+    let first = AccessToken::new("first").unwrap();
+    for state in [holding(), holding().reject(&first, due).unwrap()] {
+        let planned = state.plan(due).unwrap();
+        assert_eq!(planned.record().gate, None);
+        let rotated = planned.succeeded(&jwt("second", due, 12 * HOUR), due, due, 0.5);
+        let (_, renewed) = reject_and_renew(&rotated, "third", after(due, 2 * SECOND));
+        assert!(renewed);
+    }
+}
