@@ -147,8 +147,17 @@ impl Gate {
             _ => FIRST_GATE,
         };
         Self {
-            opens_at: now.plus(Duration::from_secs(closed_for.into())),
+            opens_at: now,
             closed_for,
+        }
+        .again(now)
+    }
+
+    /// The gate, closed for as long as it was.
+    pub(super) fn again(self, now: Timestamp) -> Self {
+        Self {
+            opens_at: now.plus(self.closed_for()),
+            ..self
         }
     }
 

@@ -200,7 +200,12 @@ impl State {
         }
         let mut next = self.clone();
         if self.lives(now) && !self.is_due_by_itself(now) {
-            next.gate = Some(Gate::after(self.gate, now.wall));
+            // An attempt that failed brought no token that could be refused as well.
+            let again = self.gate.filter(|_| self.failed.is_some());
+            next.gate = Some(match again {
+                Some(gate) => gate.again(now.wall),
+                None => Gate::after(self.gate, now.wall),
+            });
         }
         next.requested_at = Some(now.wall);
         Some(next)

@@ -185,3 +185,24 @@ fn a_rotation_that_was_due_leaves_the_gate_open() {
         assert!(renewed);
     }
 }
+
+#[test]
+fn a_renewal_that_failed_brought_no_token_that_was_refused_as_well() {
+    let first = AccessToken::new("first").unwrap();
+    let mut state = holding().reject(&first, at(MINUTE)).unwrap();
+    let mut now = at(MINUTE);
+    for _ in 0..5 {
+        let planned = state.plan(now).unwrap();
+        assert_eq!(planned.record().gate.unwrap().closed_for, 30);
+        state = planned.failed(&down(), false, now, 0.5);
+        // A process that starts anew knows of it, too.
+        let again = restarted(&state, now);
+        now = after(now, 10 * MINUTE);
+        state = again.reject(&first, now).unwrap();
+    }
+    let planned = state.plan(now).unwrap();
+    let issued = planned.succeeded(&jwt("second", now, 12 * HOUR), now, now, 0.5);
+    let (state, renewed) = reject_and_renew(&issued, "third", after(now, 30 * SECOND));
+    assert!(renewed);
+    assert_eq!(state.record().gate.unwrap().closed_for, 60);
+}
