@@ -21,7 +21,7 @@ use http::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Method, Request, Url};
 use resource::{Reply, Resource, http_client};
 use steadfast::policy::IssuancePolicy;
-use steadfast::rotator::{ClientCredentials, Origins, Preset, Rotator};
+use steadfast::rotator::{ClientCredentials, Origins, Preset, Rotator, Status};
 use steadfast::testing::{Fault, ManualClock, OAuthService, RegisteredClient, ServiceConfig};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -292,10 +292,7 @@ async fn a_stream_is_not_sent_twice_but_the_token_is_replaced() {
         });
         let world = world.await;
         let former = world.bearer().await;
-        let mut request = world.request();
-        let stream = reqwest::Body::wrap(http_body_util::Full::new(bytes::Bytes::from("stream")));
-        *request.body_mut() = Some(stream);
-        assert_eq!(kind.send(&world, request).await, Ok(401));
+        assert_eq!(kind.send(&world, streamed(&world)).await, Ok(401));
         assert_eq!(
             world.resource.asked(),
             [(former.clone(), "stream".to_owned())]
@@ -303,6 +300,22 @@ async fn a_stream_is_not_sent_twice_but_the_token_is_replaced() {
         until_replaced(&world, &former).await;
         assert_eq!(world.issued(), 2, "{kind:?}");
         assert_eq!(kind.send(&world, world.request()).await, Ok(200));
+    }
+}
+
+fn streamed(world: &World) -> Request {
+    let mut request = world.request();
+    let stream = reqwest::Body::wrap(http_body_util::Full::new(bytes::Bytes::from("stream")));
+    *request.body_mut() = Some(stream);
+    request
+}
+
+#[tokio::test]
+async fn a_token_that_just_came_is_not_replaced_for_a_stream() {
+    for kind in KINDS {
+        let world = World::new(|_, _| Reply::Refused(ANY)).await;
+        assert_eq!(kind.send(&world, streamed(&world)).await, Ok(401));
+        assert_eq!(world.rotator.health().status, Status::Fresh, "{kind:?}");
     }
 }
 
