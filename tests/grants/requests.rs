@@ -96,18 +96,26 @@ fn whose_token_it_is_changes_the_store_key() {
     };
     let exchange = |subject| TokenExchange::new(client(), subject, TokenType::Jwt, assertion);
     let x_zid = HeaderName::from_static("x-zid");
-    let grants: [&dyn Grant; 11] = [
+    let acted = |actor, its_type| exchange("alice").actor(actor, its_type, assertion);
+    let requested = |its_type| exchange("alice").requested_token_type(its_type);
+    let grants: [&dyn Grant; 17] = [
         &ClientCredentials::from(client()),
         &ClientCredentials::from(client().parameter("a", "b")),
         &ClientCredentials::from(client().header(x_zid, HeaderValue::from_static("b"))),
         &SamlBearer::new(client(), "alice", assertion),
         &SamlBearer::new(client(), "bob", assertion),
         &JwtBearer::new(client(), "alice", assertion),
+        &JwtBearer::new(client(), "bob", assertion),
         &RefreshTokenGrant::new(client(), "alice", "r"),
         &RefreshTokenGrant::new(client(), "bob", "r"),
         &exchange("alice"),
         &exchange("bob"),
-        &exchange("alice").actor("bob", TokenType::Jwt, assertion),
+        &TokenExchange::new(client(), "alice", TokenType::IdToken, assertion),
+        &acted("bob", TokenType::Jwt),
+        &acted("carol", TokenType::Jwt),
+        &acted("bob", TokenType::IdToken),
+        &requested(TokenType::Jwt),
+        &requested(TokenType::AccessToken),
     ];
     let keys: std::collections::BTreeSet<_> = grants.iter().map(|it| key(*it)).collect();
     assert_eq!(keys.len(), grants.len());

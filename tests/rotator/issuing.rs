@@ -231,6 +231,22 @@ async fn a_401_renews_once() {
 }
 
 #[tokio::test]
+async fn while_the_former_token_stands_in_the_next_one_is_on_its_way() {
+    let (script, clock) = (Script::default(), ManualClock::default());
+    let rotator = rotator(&script, &clock);
+    name(&rotator).await;
+    clock.advance(2 * HOUR);
+    name(&rotator).await;
+    settle().await;
+    clock.advance(MINUTE);
+    let second = rotator.token().await.unwrap();
+    assert_eq!(second.expose(), "token-2");
+    assert_eq!(rotator.reject(&second).await.unwrap().expose(), "token-1");
+    settle().await;
+    assert_eq!(script.requests(), 3, "without another call");
+}
+
+#[tokio::test]
 async fn a_lifetime_that_was_assumed_stays_assumed() {
     let untold = |name: &str| {
         let body = format!(r#"{{"access_token":"{name}","token_type":"bearer"}}"#);

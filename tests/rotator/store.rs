@@ -1,5 +1,6 @@
 //! Rotators that share a store, and stores that are of no use.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use steadfast::rotator::store::{
 };
 use steadfast::rotator::{Error, Rotator};
 use steadfast::testing::ManualClock;
+use steadfast::token::FormatPreference;
 
 use crate::script::{HOUR, SECOND, Script, grant, name, policy, rotator, settle};
 
@@ -47,6 +49,18 @@ async fn rotators_share_a_token_through_a_store() {
         .clock(Arc::new(clock.clone()))
         .store(store.clone());
     assert!(other.token().await.is_err());
+}
+
+#[test]
+fn the_format_that_is_asked_for_is_part_of_the_store_key() {
+    let key = |format| Rotator::new(grant(), policy(0).with_format(format)).store_key();
+    let keys = [
+        FormatPreference::PreferJwt,
+        FormatPreference::RequireJwt,
+        FormatPreference::Opaque,
+    ]
+    .map(key);
+    assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len());
 }
 
 #[tokio::test]

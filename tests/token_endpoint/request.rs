@@ -149,10 +149,11 @@ fn the_store_key_is_all_that_changes_the_token() {
     for other in &same {
         assert_eq!(key(other), key(&base));
     }
-    let at = |url| {
-        let grant = ClientCredentials::new(url, "orders", SECRET).unwrap();
+    let as_client = |url, id| {
+        let grant = ClientCredentials::new(url, id, SECRET).unwrap();
         grant.scope("a b").resource("r").resource("s")
     };
+    let at = |url| as_client(url, "orders");
     let others = [
         base.clone(),
         base.clone().scope("c"),
@@ -163,7 +164,7 @@ fn the_store_key_is_all_that_changes_the_token() {
         at("https://login.example/other/token"),
         at("https://login.example/oauth2/token?tenant=a"),
         grant().scope("a b").audience("r").resource("s"),
-        ClientCredentials::new("https://login.example/oauth2/token", "bills", SECRET).unwrap(),
+        as_client("https://login.example/oauth2/token", "bills"),
     ];
     let keys: std::collections::BTreeSet<_> = others.iter().map(key).collect();
     assert_eq!(keys.len(), others.len());
