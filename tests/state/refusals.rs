@@ -104,6 +104,9 @@ fn the_former_opaque_token_stands_in() {
     assert_eq!(action(&rejected, after(now, MINUTE)), "serve and renew one");
     let both = refuse(&rejected, "one", after(now, MINUTE));
     assert_eq!(action(&both, after(now, MINUTE)), "serve and renew two");
+    // Nor is it offered again.
+    let second = AccessToken::new("two").unwrap();
+    assert!(both.reject(&second, after(now, MINUTE)).is_none());
     // What stood in well is kept for the next time.
     let three = rejected.succeeded(&opaque("three", now), now, now, 0.5);
     assert_eq!(three.record().former.unwrap().token.expose(), "one");
