@@ -179,7 +179,7 @@ impl Flight {
     async fn issue(&self, claim: &mut Option<Box<dyn Claim>>, end: Instant) {
         let shared = &*self.shared;
         let now = shared.now();
-        let Some(planned) = shared.try_update(|state| state.plan(now)) else {
+        let Some(planned) = shared.state.load().plan(now) else {
             return;
         };
         // This finds out whether the store can be written before a token is asked for that would be
@@ -187,6 +187,10 @@ impl Flight {
         if let Err(error) = write(claim, &planned).await
             && let Asked::Settled = self.without_store(error)
         {
+            return;
+        }
+        // Not before, or else a gate would be closed for a request that is not made.
+        if shared.try_update(|state| state.plan(now)).is_none() {
             return;
         }
         // A request that spends is not broken off because a caller is in a hurry, and what it brings

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use steadfast::clock::{Clock, SystemClock};
@@ -289,6 +290,53 @@ async fn a_store_that_cannot_be_written() {
         );
         assert_eq!(name(&reader).await, "token-2");
     }
+}
+
+/// A store that takes nothing for a while.
+#[derive(Clone, Default)]
+struct Full {
+    store: MemoryStore,
+    full: Arc<AtomicBool>,
+}
+
+impl Store for Full {
+    fn read<'a>(&'a self, key: &'a StoreKey) -> Storing<'a, Option<Record>> {
+        self.store.read(key)
+    }
+
+    fn try_claim<'a>(&'a self, key: &'a StoreKey) -> Storing<'a, Option<Box<dyn Claim>>> {
+        match self.full.load(Ordering::Relaxed) {
+            true => Box::pin(async { Ok(Some(Box::new(NoWriting) as Box<dyn Claim>)) }),
+            false => self.store.try_claim(key),
+        }
+    }
+
+    fn claim_anyway<'a>(&'a self, key: &'a StoreKey) -> Storing<'a, Box<dyn Claim>> {
+        self.store.claim_anyway(key)
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_takes_nothing_for_a_while_closes_no_gate() {
+    let (script, clock, store) = (Script::default(), ManualClock::default(), Full::default());
+    let rotator = rotator(&script, &clock).store(store.clone());
+    let first = rotator.token().await.unwrap();
+    clock.advance(2 * SECOND);
+    store.full.store(true, Ordering::Relaxed);
+    assert_eq!(rotator.reject(&first).await.unwrap(), first);
+    for _ in 0..5 {
+        clock.advance(11 * SECOND);
+        assert_eq!(name(&rotator).await, "token-1");
+        settle().await;
+    }
+    store.full.store(false, Ordering::Relaxed);
+    clock.advance(11 * SECOND);
+    name(&rotator).await;
+    settle().await;
+    let second = rotator.token().await.unwrap();
+    assert_eq!(second.expose(), "token-2");
+    clock.advance(31 * SECOND);
+    assert_eq!(rotator.reject(&second).await.unwrap().expose(), "token-3");
 }
 
 /// A store whose writes never end.
