@@ -173,10 +173,10 @@ fn text_or_absent(value: Value<'_>) -> Option<Option<Cow<'_, str>>> {
 /// A compact JWS whose header was read, and nothing else. `Debug` shows that header alone, since
 /// whoever has the whole can act with it.
 pub struct Unverified<'a> {
+    token: &'a str,
     header: Header<'a>,
-    signing_input: &'a str,
-    payload: &'a str,
-    signature: &'a str,
+    known: Option<&'a Arc<KnownHeader>>,
+    parts: Parts<'a>,
     scratch: &'a mut [u8],
 }
 
@@ -190,6 +190,7 @@ impl<'a> Unverified<'a> {
     }
 
     /// The same, but a header that is one of `known` is not read again.
+    #[inline(always)]
     pub(crate) fn parse_knowing(
         token: &'a str,
         scratch: &'a mut [u8],
@@ -198,16 +199,24 @@ impl<'a> Unverified<'a> {
         if token.len() > scratch.len() {
             return Err(JwsError::TooLarge);
         }
+        let header_text = first_part(token);
+        if let Some(known) = find(known, header_text) {
+            // What comes after it is decoded next, whole, and then is refused for its shape.
+            return Ok(Self {
+                token,
+                header: known.header(),
+                known: Some(known),
+                parts: Parts::around(header_text, token).ok_or_else(|| refusal(token))?,
+                scratch,
+            });
+        }
         let parts = Parts::of(token).ok_or_else(|| refusal(token))?;
-        let (header, scratch) = match find(known, parts.header) {
-            Some(known) => (known.header(), scratch),
-            None => read_header(token, parts.header, scratch)?,
-        };
+        let (header, scratch) = read_header(token, header_text, scratch)?;
         Ok(Self {
+            token,
             header,
-            signing_input: parts.signing_input,
-            payload: parts.payload,
-            signature: parts.signature,
+            known: None,
+            parts,
             scratch,
         })
     }
@@ -218,14 +227,18 @@ impl<'a> Unverified<'a> {
     }
 
     /// Decodes payload and signature, which are as unverified as before.
+    #[inline]
     pub fn decode(self) -> Result<Decoded<'a>, JwsError> {
-        let (payload, scratch) = decode_into(self.payload, self.scratch)
-            .ok_or(JwsError::Malformed("the payload is not base64url"))?;
-        let (signature, _) = decode_into(self.signature, scratch)
-            .ok_or(JwsError::Malformed("the signature is not base64url"))?;
+        let parts = self.parts;
+        let (payload, scratch) = decode_into(parts.payload, self.scratch)
+            .ok_or_else(|| refusal_for(self.token, "the payload is not base64url"))?;
+        let (signature, _) = decode_into(parts.signature, scratch)
+            .ok_or_else(|| refusal_for(self.token, "the signature is not base64url"))?;
         Ok(Decoded {
             header: self.header,
-            signing_input: self.signing_input.as_bytes(),
+            header_text: parts.header,
+            known: self.known,
+            signing_input: parts.signing_input.as_bytes(),
             payload,
             signature,
         })
@@ -260,6 +273,10 @@ fn read_header<'a>(
 pub struct Decoded<'a> {
     /// The header.
     pub header: Header<'a>,
+    /// What the header was read from, in base64url.
+    pub(super) header_text: &'a str,
+    /// The header, if it was known.
+    pub(super) known: Option<&'a Arc<KnownHeader>>,
     /// What was signed: header, dot and payload as they stand in the token.
     pub signing_input: &'a [u8],
     /// The payload's bytes.
@@ -276,26 +293,20 @@ impl fmt::Debug for Decoded<'_> {
     }
 }
 
-impl Decoded<'_> {
-    /// What the header was read from.
-    pub(super) fn header_text(&self) -> Option<&str> {
-        let end = memchr::memchr(b'.', self.signing_input)?;
-        std::str::from_utf8(self.signing_input.get(..end)?).ok()
-    }
-}
-
 /// Calls `f` with room to decode a token of `len` bytes: on the stack up to [`LONGEST_TOKEN`].
 ///
-/// The room is zeroed, so there is a small one for the usual token.
+/// The room is zeroed, so a small token gets a small one.
 pub fn with_scratch<R>(len: usize, f: impl FnOnce(&mut [u8]) -> R) -> R {
     match len {
-        0..=USUAL_TOKEN => with_stack::<USUAL_TOKEN, R>(f),
+        0..=SMALL_TOKEN => with_stack::<SMALL_TOKEN, R>(f),
+        _ if len <= LARGE_TOKEN => with_stack::<LARGE_TOKEN, R>(f),
         _ if len <= LONGEST_TOKEN => with_stack::<LONGEST_TOKEN, R>(f),
         _ => f(&mut vec![0; len]),
     }
 }
 
-const USUAL_TOKEN: usize = 2 * 1024;
+const SMALL_TOKEN: usize = 1024;
+const LARGE_TOKEN: usize = 4 * 1024;
 
 /// Not inlined, so that a small token does not pay for the frame of a large one.
 #[inline(never)]
@@ -303,26 +314,32 @@ fn with_stack<const N: usize, R>(f: impl FnOnce(&mut [u8]) -> R) -> R {
     f(&mut [0; N])
 }
 
+/// A token at its dots.
 struct Parts<'a> {
-    signing_input: &'a str,
     header: &'a str,
+    signing_input: &'a str,
     payload: &'a str,
     signature: &'a str,
 }
 
 impl<'a> Parts<'a> {
+    /// `None` unless `token` has the shape of a JWS.
     fn of(token: &'a str) -> Option<Self> {
-        let bytes = token.as_bytes();
-        let mut dots = memchr::memchr_iter(b'.', bytes);
-        let (first, second) = (dots.next()?, dots.next()?);
-        if dots.next().is_some() || !is_graphic(token) {
-            return None;
+        let dots = memchr::memchr_iter(b'.', token.as_bytes());
+        match dots.take(3).count() {
+            2 if is_graphic(token) => Self::around(first_part(token), token),
+            _ => None,
         }
+    }
+
+    /// What comes after `header`, at the last dot.
+    fn around(header: &'a str, token: &'a str) -> Option<Self> {
+        let last = memchr::memrchr(b'.', token.as_bytes())?;
         Some(Self {
-            signing_input: token.get(..second)?,
-            header: token.get(..first)?,
-            payload: token.get(first + 1..second)?,
-            signature: token.get(second + 1..)?,
+            header,
+            signing_input: token.get(..last)?,
+            payload: token.get(header.len() + 1..last)?,
+            signature: token.get(last + 1..)?,
         })
     }
 }

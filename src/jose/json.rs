@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 
+use arrayvec::ArrayVec;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// One who takes the members of a strict JSON object.
@@ -163,22 +164,18 @@ impl<'de, M: Members<'de>> Visitor<'de> for Object<'_, M> {
 struct Names<'de> {
     most: usize,
     count: usize,
-    plain: [&'de str; PLAIN],
-    plain_count: usize,
+    plain: ArrayVec<&'de str, 64>,
     others: Option<HashSet<Cow<'de, str>>>,
     /// One bit for each (length, last byte) seen, so that most new names need no comparison.
     marks: u64,
 }
-
-const PLAIN: usize = 64;
 
 impl<'de> Names<'de> {
     fn new(most: usize) -> Self {
         Self {
             most,
             count: 0,
-            plain: [""; PLAIN],
-            plain_count: 0,
+            plain: ArrayVec::new(),
             others: None,
             marks: 0,
         }
@@ -200,22 +197,16 @@ impl<'de> Names<'de> {
 
     #[cold]
     fn has(&self, name: &str) -> bool {
-        self.plain
-            .iter()
-            .take(self.plain_count)
-            .any(|it| *it == name)
+        self.plain.iter().any(|it| *it == name)
             || self.others.as_ref().is_some_and(|it| it.contains(name))
     }
 
     #[inline]
     fn add(&mut self, name: Cow<'de, str>) {
         self.count += 1;
-        match (name, self.plain.get_mut(self.plain_count)) {
-            (Cow::Borrowed(text), Some(slot)) => {
-                *slot = text;
-                self.plain_count += 1;
-            }
-            (name, _) => self.add_other(name),
+        match name {
+            Cow::Borrowed(text) if self.plain.try_push(text).is_ok() => {}
+            name => self.add_other(name),
         }
     }
 

@@ -78,7 +78,7 @@ mod verified;
 mod watched;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -126,7 +126,7 @@ pub struct Verifier<C = Claims> {
     denylist: Option<Denylist>,
     seen: Option<Seen<C>>,
     headers: KnownHeaders,
-    read: fn(&Payload<'_>) -> Result<Read<C>, Error>,
+    facts: fn(&Payload<'_>, Arc<KnownHeader>) -> Result<Arc<Facts<C>>, Error>,
     longest: usize,
     clock: Arc<dyn Clock>,
 }
@@ -185,7 +185,7 @@ impl<C> Verifier<C> {
             self.rules.check_confirmation(payload.cnf, proof)?;
             let clearance = self.check_denylist(&payload)?;
             let header = self.headers.learn(&headers, &jws);
-            let facts = self.facts(header, &payload)?;
+            let facts = (self.facts)(&payload, header)?;
             Ok(self.remember(token, facts, || Grounds {
                 window,
                 binding: payload.cnf,
@@ -235,21 +235,6 @@ impl<C> Verifier<C> {
         self.denylist.as_ref().map(clear).transpose()
     }
 
-    fn facts(
-        &self,
-        header: Arc<KnownHeader>,
-        payload: &Payload<'_>,
-    ) -> Result<Arc<Facts<C>>, Error> {
-        let Read { claims, text } = (self.read)(payload)?;
-        Ok(Arc::new(Facts {
-            claims,
-            text,
-            registered: OnceLock::new(),
-            header,
-            exp: *payload.exp.required("exp")?,
-        }))
-    }
-
     fn remember(
         &self,
         token: &str,
@@ -267,12 +252,6 @@ impl<C> Verifier<C> {
         let (allowed, longest) = (self.rules.algorithms, self.longest);
         move |error| Error::from_jws(error, allowed, longest)
     }
-}
-
-/// Claims as a verifier hands them out, and the text they came from where they do not hold all of it.
-struct Read<C> {
-    claims: C,
-    text: Option<Box<str>>,
 }
 
 impl Verifier {
@@ -330,10 +309,7 @@ impl Verifier {
             denylist: None,
             seen: Some(Seen::new()),
             headers: KnownHeaders::default(),
-            read: |payload| {
-                let claims = payload.to_claims();
-                Ok(Read { claims, text: None })
-            },
+            facts: |payload, header| Facts::new(payload.to_claims(), None, payload, header),
             longest: LONGEST_TOKEN,
             clock: Arc::new(SystemClock),
         }
@@ -356,11 +332,9 @@ impl<C> Verifier<C> {
             denylist: self.denylist,
             seen: self.seen.map(|_| Seen::new()),
             headers: self.headers,
-            read: |payload| {
-                Ok(Read {
-                    claims: payload.to_custom()?,
-                    text: Some(payload.text().into()),
-                })
+            facts: |payload, header| {
+                let text = Some(payload.text().into());
+                Facts::new(payload.to_custom()?, text, payload, header)
             },
             longest: self.longest,
             clock: self.clock,

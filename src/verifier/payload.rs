@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use arrayvec::ArrayVec;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::confirmation::Binding;
@@ -36,6 +37,7 @@ impl<T> Claim<T> {
     }
 
     /// Its value, `None` where it is absent.
+    #[inline]
     pub(super) fn optional(&self, name: &'static str) -> Result<Option<&T>, Error> {
         match self {
             Self::Is(value) => Ok(Some(value)),
@@ -45,6 +47,7 @@ impl<T> Claim<T> {
     }
 
     /// Its value, which must be there.
+    #[inline]
     pub(super) fn required(&self, name: &'static str) -> Result<&T, Error> {
         self.optional(name)?.ok_or(Error::MissingClaim(name.into()))
     }
@@ -258,8 +261,7 @@ impl<'a> Members<'a> for Search<'_> {
 /// with escapes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Texts<'a> {
-    first: [&'a str; 16],
-    count: usize,
+    first: ArrayVec<&'a str, 16>,
     rest: Vec<Cow<'a, str>>,
     one: bool,
 }
@@ -284,17 +286,14 @@ impl<'a> Texts<'a> {
     }
 
     fn add(&mut self, text: Cow<'a, str>) {
-        match (text, self.first.get_mut(self.count)) {
-            (Cow::Borrowed(text), Some(free)) if self.rest.is_empty() => {
-                *free = text;
-                self.count += 1;
-            }
-            (text, _) => self.rest.push(text),
+        match text {
+            Cow::Borrowed(text) if self.rest.is_empty() && self.first.try_push(text).is_ok() => {}
+            text => self.rest.push(text),
         }
     }
 
     fn iter(&self) -> impl Iterator<Item = &str> {
-        let first = self.first.iter().take(self.count).copied();
+        let first = self.first.iter().copied();
         first.chain(self.rest.iter().map(AsRef::as_ref))
     }
 

@@ -283,9 +283,33 @@ fn media_type(typ: &str) -> &str {
 /// Whole milliseconds that a reading of the clock can be held against. Rounded up: a whole reading
 /// is before a date exactly if it is before the next whole millisecond.
 fn millis(date: NumericDate) -> i64 {
-    // Within a thousandth of i64's range: not past the year 9999.
-    (date.as_secs_f64() * 1000.0).ceil() as i64
+    // Within a thousandth of i64's range: not past the year 9999. Not by `f64::ceil`, which is a call
+    // of the C library where the processor is not known to have it.
+    let millis = date.as_secs_f64() * 1000.0;
+    let whole = millis as i64;
+    whole + i64::from((whole as f64) < millis)
 }
 
 /// Entra dates `iat` back by as much.
 const BACK_DATED: Duration = Duration::from_secs(300);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_date_is_rounded_up(
+            secs in prop_oneof![
+                (0_u64..4_000_000_000).prop_map(|it| it as f64),
+                (0_u64..4_000_000_000_000).prop_map(|it| it as f64 / 1000.0),
+                0.0..NumericDate::LATEST,
+            ],
+        ) {
+            let date = NumericDate::from_secs_f64(secs).unwrap();
+            prop_assert_eq!(millis(date), (secs * 1000.0).ceil() as i64);
+        }
+    }
+}

@@ -4,6 +4,8 @@ use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use super::error::Error;
+use super::payload::Payload;
 use crate::claims::{Claims, NumericDate, Scope};
 use crate::clock::Timestamp;
 use crate::jose::{Algorithm, KnownHeader, UnknownAlgorithm};
@@ -129,6 +131,24 @@ pub(super) struct Facts<C> {
     pub(super) registered: OnceLock<Box<Claims>>,
     pub(super) header: Arc<KnownHeader>,
     pub(super) exp: NumericDate,
+}
+
+impl<C> Facts<C> {
+    #[inline]
+    pub(super) fn new(
+        claims: C,
+        text: Option<Box<str>>,
+        payload: &Payload<'_>,
+        header: Arc<KnownHeader>,
+    ) -> Result<Arc<Self>, Error> {
+        Ok(Arc::new(Self {
+            claims,
+            text,
+            registered: OnceLock::new(),
+            header,
+            exp: *payload.exp.required("exp")?,
+        }))
+    }
 }
 
 impl<C: 'static> Facts<C> {
