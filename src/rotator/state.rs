@@ -274,6 +274,7 @@ impl State {
     }
 
     /// A wider margin is one call's wish, and no reason to replace a token that just came.
+    #[inline]
     fn is_wanted_longer(&self, held: &Held, now: Now) -> bool {
         !self.min_validity.is_zero()
             && held.age(now) >= TOO_YOUNG_TO_REPLACE
