@@ -1,9 +1,37 @@
-//! Files of our own on disk: private from their creation, replaced whole or not at all.
+//! Files on disk: a user's are read within bounds; our own are private from their creation, and
+//! replaced whole or not at all.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+/// What a file holds that a user named, perhaps a secret. One that is larger than 16 MiB, or never
+/// ends, is an error.
+pub(crate) fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = File::open(path)?;
+    let size = usize::try_from(file.metadata()?.len()).unwrap_or(LARGEST);
+    // Room for all of it at once: a buffer that grows leaves copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(size.min(LARGEST) + 1));
+    file.take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
+    match bytes.len() > LARGEST {
+        true => Err(ErrorKind::FileTooLarge.into()),
+        false => Ok(bytes),
+    }
+}
+
+/// The same, of a file that must be UTF-8.
+pub(crate) fn read_text(path: &Path) -> io::Result<Zeroizing<String>> {
+    let bytes = read(path)?;
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => Err(ErrorKind::InvalidData.into()),
+    }
+}
+
+const LARGEST: usize = 16 << 20;
 
 /// `path` with more at the end of its name.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -157,5 +185,28 @@ mod other {
 
     pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_within_bounds() {
+        let path = std::env::temp_dir().join(format!("steadfast-disk-{}", std::process::id()));
+        let file = File::create(&path).unwrap();
+        file.set_len(LARGEST as u64).unwrap();
+        let (most, text) = (read(&path), read_text(&path));
+        file.set_len(LARGEST as u64 + 1).unwrap();
+        let more = read(&path);
+        fs::write(&path, b"a\xff").unwrap();
+        let (bytes, no_text) = (read(&path), read_text(&path));
+        fs::remove_file(&path).unwrap();
+        assert_eq!(most.unwrap().len(), LARGEST);
+        assert_eq!(text.unwrap().len(), LARGEST);
+        assert_eq!(more.unwrap_err().kind(), ErrorKind::FileTooLarge);
+        assert_eq!(bytes.unwrap().as_slice(), b"a\xff");
+        assert_eq!(no_text.unwrap_err().kind(), ErrorKind::InvalidData);
     }
 }

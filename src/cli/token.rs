@@ -1,7 +1,7 @@
 //! `steadfast token`: the current access token, for a script.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::config::{Client, Proof, Settings};
 use super::verify::{read_all, without_line_end};
 use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::disk;
 use crate::policy::Finding;
 use crate::rotator::error::{Failing, Reason};
 use crate::rotator::store::{Store, StoreError, StoreKey};
@@ -99,11 +100,11 @@ fn answer(args: Args) -> Result<(), Trouble> {
 /// A token as a script has it: one line end is cut.
 fn refused(place: &Path) -> Result<AccessToken, Trouble> {
     let bytes = match place.to_str() {
-        Some("-") => read_all(io::stdin().lock()),
-        _ => fs::read(place).map_err(|it| format!("{}: {}", place.display(), it.kind())),
+        Some("-") => read_all(io::stdin().lock()).map(Zeroizing::new),
+        _ => disk::read(place).map_err(|it| format!("{}: {}", place.display(), it.kind())),
     };
     let trouble = |why: &str| Trouble::Usage(format!("--rejected: {why}"));
-    let bytes = Zeroizing::new(bytes.map_err(|it| trouble(&it))?);
+    let bytes = bytes.map_err(|it| trouble(&it))?;
     std::str::from_utf8(without_line_end(&bytes))
         .ok()
         .and_then(AccessToken::new)

@@ -197,8 +197,7 @@ impl<'de> Names<'de> {
 
     #[cold]
     fn has(&self, name: &str) -> bool {
-        self.plain.iter().any(|it| *it == name)
-            || self.others.as_ref().is_some_and(|it| it.contains(name))
+        self.plain.contains(&name) || self.others.as_ref().is_some_and(|it| it.contains(name))
     }
 
     #[inline]

@@ -5,7 +5,7 @@ use std::fmt;
 use url::{Host, Url};
 
 /// A URL that may be asked: `https`, or `http` to this machine or to a host that was allowed by
-/// name.
+/// name. A fragment is dropped, since none is sent (RFC 6749 3.2).
 ///
 /// Never printed whole, since URLs may hold secrets: `Debug` shows scheme, host and port.
 #[derive(Clone, PartialEq, Eq)]
@@ -31,7 +31,8 @@ impl Endpoint {
     }
 
     fn parse(url: &str, trusted_host: Option<&str>) -> Result<Self, EndpointError> {
-        let url = Url::parse(url).map_err(|_| EndpointError::NotAUrl)?;
+        let mut url = Url::parse(url).map_err(|_| EndpointError::NotAUrl)?;
+        url.set_fragment(None);
         if !url.username().is_empty() || url.password().is_some() {
             return Err(EndpointError::HasCredentials);
         }
@@ -127,7 +128,8 @@ mod tests {
             "http://[::1]/token",
             "http://localhost:1",
         ] {
-            assert!(Endpoint::new(good).is_ok(), "{good}");
+            let endpoint = Endpoint::new(good).unwrap();
+            assert_eq!(endpoint, Endpoint::new(&format!("{good}#part")).unwrap());
         }
         for (bad, why) in [
             ("http://login.example/token", EndpointError::Insecure),

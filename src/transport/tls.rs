@@ -46,7 +46,7 @@ pub(super) fn roots_of(path: &std::path::Path) -> Result<rustls::RootCertStore, 
     use rustls_pki_types::CertificateDer;
     use rustls_pki_types::pem::PemObject;
 
-    let pem = std::fs::read(path).map_err(|error| CaError::Unreadable(error.kind()))?;
+    let pem = crate::disk::read(path).map_err(|error| CaError::Unreadable(error.kind()))?;
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).flatten());
     if roots.is_empty() {

@@ -86,8 +86,7 @@ use serde::de::DeserializeOwned;
 use crate::claims::Claims;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::jose::{
-    AlgorithmSet, JwsError, KeySet, KnownHeader, KnownHeaders, LONGEST_TOKEN, Unverified,
-    with_scratch,
+    AlgorithmSet, JwsError, KeySet, KnownHeaders, LONGEST_TOKEN, Unverified, with_scratch,
 };
 use crate::policy::IssuancePolicy;
 use denylist::Marks;
@@ -96,7 +95,7 @@ use payload::Payload;
 use rules::{Confirmation, Rules};
 use seen::{Entry, Seen};
 use trusted::Sources;
-use verified::Facts;
+use verified::{Facts, FactsOf};
 
 pub use confirmation::Proof;
 pub use denylist::{Denials, Denylist};
@@ -126,7 +125,7 @@ pub struct Verifier<C = Claims> {
     denylist: Option<Denylist>,
     seen: Option<Seen<C>>,
     headers: KnownHeaders,
-    facts: fn(&Payload<'_>, Arc<KnownHeader>) -> Result<Arc<Facts<C>>, Error>,
+    facts: FactsOf<C>,
     longest: usize,
     clock: Arc<dyn Clock>,
 }

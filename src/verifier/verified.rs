@@ -133,6 +133,9 @@ pub(super) struct Facts<C> {
     pub(super) exp: NumericDate,
 }
 
+/// How a verifier reads the claims of a payload that is good.
+pub(super) type FactsOf<C> = fn(&Payload<'_>, Arc<KnownHeader>) -> Result<Arc<Facts<C>>, Error>;
+
 impl<C> Facts<C> {
     #[inline]
     pub(super) fn new(

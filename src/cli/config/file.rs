@@ -1,6 +1,5 @@
 //! The file of settings, and what flags make of it.
 
-use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Deserializer};
@@ -8,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 use super::Settings;
 use super::credential::secret_of_environment;
 use super::error::{ConfigError, unreadable};
+use crate::disk;
 
 impl Settings {
     pub(super) fn with_file(self) -> Result<Self, ConfigError> {
@@ -21,7 +21,7 @@ impl Settings {
     }
 
     fn from_file(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|it| unreadable(path, &it))?;
+        let text = disk::read_text(path).map_err(|it| unreadable(path, &it))?;
         let settings = Self::from_toml(&text)
             .map_err(|(line, what)| ConfigError::Toml(path.into(), line, what))?;
         Ok(settings.of_folder(path.parent().unwrap_or(Path::new(""))))

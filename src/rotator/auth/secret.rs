@@ -1,9 +1,9 @@
 //! Secrets, and keys in PEM, as they are told once or lie in files.
 
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use crate::disk;
 use crate::token::ClientSecret;
 
 /// Where a client's secret comes from, or its private key or certificate in PEM. A [`ClientSecret`]
@@ -27,8 +27,8 @@ impl SecretSource {
     pub fn read(&self) -> io::Result<ClientSecret> {
         match self {
             Self::Known(secret) => Ok(secret.clone()),
-            Self::File(path) => match without_line_end(fs::read_to_string(path)?) {
-                empty if empty.is_empty() => Err(io::ErrorKind::InvalidData.into()),
+            Self::File(path) => match without_line_end(&disk::read_text(path)?) {
+                "" => Err(io::ErrorKind::InvalidData.into()),
                 secret => Ok(secret.into()),
             },
         }
@@ -59,14 +59,11 @@ impl From<PathBuf> for SecretSource {
     }
 }
 
-fn without_line_end(mut text: String) -> String {
-    if text.ends_with('\n') {
-        text.pop();
-        if text.ends_with('\r') {
-            text.pop();
-        }
+fn without_line_end(text: &str) -> &str {
+    match text.strip_suffix('\n') {
+        Some(line) => line.strip_suffix('\r').unwrap_or(line),
+        None => text,
     }
-    text
 }
 
 #[cfg(test)]
@@ -82,7 +79,7 @@ mod tests {
             ("a\n\n", "a\n"),
             (" a \r", " a \r"),
         ] {
-            assert_eq!(without_line_end(file.into()), secret);
+            assert_eq!(without_line_end(file), secret);
         }
     }
 }

@@ -1,9 +1,9 @@
 use std::fmt;
-use std::fs;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 
+use crate::disk;
 use crate::rotator::error::{IssueError, Reason};
 use crate::token::Assertion;
 
@@ -59,7 +59,7 @@ impl AssertionFile {
     }
 
     fn read(&self) -> Result<Assertion, AssertionError> {
-        let text = fs::read_to_string(&self.0).map(zeroize::Zeroizing::new);
+        let text = disk::read_text(&self.0);
         match text.as_ref().map(|it| it.trim()) {
             Ok("") | Err(_) => Err(AssertionError::Unavailable),
             Ok(assertion) => Ok(Assertion::new(assertion)),

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::{Claim, Record, Store, StoreError, StoreKey, Storing};
 use crate::clock::Timestamp;
+use crate::disk;
 use crate::policy::Finding;
 use crate::rotator::record::Ciphertext;
 
@@ -170,8 +171,8 @@ impl SealKey {
     ///
     /// If it cannot be read or holds anything else.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, SealKeyError> {
-        let text = std::fs::read(path).map_err(|error| SealKeyError::Unreadable(error.kind()))?;
-        let text = Zeroizing::new(text);
+        let text = disk::read(path.as_ref());
+        let text = text.map_err(|error| SealKeyError::Unreadable(error.kind()))?;
         Self::from_base64(std::str::from_utf8(&text).map_err(|_| SealKeyError::NotBase64)?)
     }
 
