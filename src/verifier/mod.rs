@@ -179,7 +179,7 @@ impl<C> Verifier<C> {
             let allowed = self.rules.algorithms;
             let candidates = source.candidates(&keys, &jws.header, &payload, allowed)?;
             self.rules.refuse_expired(&payload, now)?;
-            let key = source.check_signature(candidates, &keys, &jws, &payload, allowed)?;
+            let key = candidates.check_signature(&jws)?;
             let window = self.rules.check(&payload, &source.trust, now)?;
             self.rules.check_confirmation(payload.cnf, proof)?;
             let clearance = self.check_denylist(&payload)?;

@@ -82,79 +82,98 @@ impl Trusted {
     }
 
     /// The keys that may have signed, by kid and algorithm.
-    pub(super) fn candidates<'k>(
-        &self,
-        keys: &'k Snapshot,
-        header: &Header<'_>,
-        payload: &Payload<'_>,
+    pub(super) fn candidates<'v>(
+        &'v self,
+        keys: &'v Snapshot,
+        header: &'v Header<'_>,
+        payload: &'v Payload<'v>,
         allowed: AlgorithmSet,
-    ) -> Result<impl Iterator<Item = &'k VerifyingKey>, Error> {
-        let kid = header.kid.as_deref();
-        keys.keys
-            .candidates_among(kid, header.algorithm, |key| signs(key, payload))
-            .map_err(|why| self.no_key(why, kid, keys, allowed))
+    ) -> Result<Candidates<'v, impl Iterator<Item = &'v VerifyingKey>>, Error> {
+        let choice = Choice {
+            source: self,
+            keys,
+            kid: header.kid.as_deref(),
+            payload,
+            allowed,
+        };
+        let signs = move |key: &VerifyingKey| choice.signs(key);
+        match (keys.keys).candidates_among(choice.kid, header.algorithm, signs) {
+            Ok(found) => Ok(Candidates { choice, found }),
+            Err(why) => Err(choice.no_key(why)),
+        }
+    }
+}
+
+/// The keys of one source that may have signed a token.
+pub(super) struct Candidates<'v, I> {
+    choice: Choice<'v>,
+    found: I,
+}
+
+impl<'v, I: Iterator<Item = &'v VerifyingKey>> Candidates<'v, I> {
+    /// The key whose signature it is.
+    pub(super) fn check_signature(mut self, jws: &Decoded<'_>) -> Result<&'v VerifyingKey, Error> {
+        let choice = &self.choice;
+        let mut has_named = false;
+        let signer = self.found.find(|key| {
+            has_named |= key.kid() == choice.kid;
+            key.verify(jws.header.algorithm, jws.signing_input, jws.signature)
+                .is_ok()
+        });
+        signer.ok_or_else(|| choice.bad_signature(has_named))
+    }
+}
+
+/// What keys are chosen from, and by.
+#[derive(Clone, Copy)]
+struct Choice<'v> {
+    source: &'v Trusted,
+    keys: &'v Snapshot,
+    kid: Option<&'v str>,
+    payload: &'v Payload<'v>,
+    allowed: AlgorithmSet,
+}
+
+impl Choice<'_> {
+    /// Whether `key` may sign for the payload's issuer: one that names an issuer signs for no other.
+    fn signs(&self, key: &VerifyingKey) -> bool {
+        key.issuer().is_none_or(|it| signs_for(it, self.payload))
     }
 
     /// Rings where another fetch may bring the key.
-    fn no_key(
-        &self,
-        why: NoKey,
-        kid: Option<&str>,
-        keys: &Snapshot,
-        allowed: AlgorithmSet,
-    ) -> Error {
-        match (why, kid) {
-            (NoKey::Unknown, Some(kid)) => self.keys.ring(Ring::UnknownKey(kid)),
-            (NoKey::Unknown, None) => self.keys.ring(Ring::NoKid),
-            (NoKey::OtherAlgorithm, _) => self.keys.ring(Ring::NoKeyForAlgorithm),
+    fn no_key(&self, why: NoKey) -> Error {
+        match (why, self.kid) {
+            (NoKey::Unknown, Some(kid)) => self.ring(Ring::UnknownKey(kid)),
+            (NoKey::Unknown, None) => self.ring(Ring::NoKid),
+            (NoKey::OtherAlgorithm, _) => self.ring(Ring::NoKeyForAlgorithm),
             (NoKey::Skipped | NoKey::TooMany, _) => {}
         }
         match why {
-            NoKey::OtherAlgorithm => Error::UnsupportedAlgorithm { allowed },
+            NoKey::OtherAlgorithm => Error::UnsupportedAlgorithm {
+                allowed: self.allowed,
+            },
             why => Error::UnknownKey {
                 why,
-                last_fetch_failed: keys.failing,
+                last_fetch_failed: self.keys.failing,
             },
         }
     }
 
-    /// The key whose signature it is, among the `candidates` of `keys`.
-    pub(super) fn check_signature<'k>(
-        &self,
-        mut candidates: impl Iterator<Item = &'k VerifyingKey>,
-        keys: &Snapshot,
-        jws: &Decoded<'_>,
-        payload: &Payload<'_>,
-        allowed: AlgorithmSet,
-    ) -> Result<&'k VerifyingKey, Error> {
-        let algorithm = jws.header.algorithm;
-        let kid = jws.header.kid.as_deref();
-        let mut has_named = false;
-        candidates
-            .find(|key| {
-                has_named |= key.kid() == kid;
-                key.verify(algorithm, jws.signing_input, jws.signature)
-                    .is_ok()
-            })
-            .ok_or_else(|| match kid {
-                None => self.bad_signature(Ring::NoKid),
-                // Keys without a kid were tried, and the one that the token names is none of them.
-                Some(_) if !has_named && keys.keys.has_kids() => {
-                    let why = keys.keys.why_none(kid, |key| signs(key, payload));
-                    self.no_key(why, kid, keys, allowed)
-                }
-                // A key may have been replaced under the same kid, or under none.
-                Some(_) => self.bad_signature(Ring::BadSignature),
-            })
-    }
-
-    fn bad_signature(&self, why: Ring<'_>) -> Error {
-        self.keys.ring(why);
+    /// Rings, since a key may have been replaced under the same kid, or under none.
+    fn bad_signature(&self, has_named: bool) -> Error {
+        match self.kid {
+            None => self.ring(Ring::NoKid),
+            // Keys without a kid were tried, and the one that the token names is none of them.
+            Some(_) if !has_named && self.keys.keys.has_kids() => {
+                let why = self.keys.keys.why_none(self.kid, |key| self.signs(key));
+                return self.no_key(why);
+            }
+            Some(_) => self.ring(Ring::BadSignature),
+        }
         Error::BadSignature
     }
-}
 
-/// Whether `key` may sign for the payload's issuer: one that names an issuer signs for no other.
-fn signs(key: &VerifyingKey, payload: &Payload<'_>) -> bool {
-    key.issuer().is_none_or(|it| signs_for(it, payload))
+    fn ring(&self, why: Ring<'_>) {
+        self.source.keys.ring(why);
+    }
 }
