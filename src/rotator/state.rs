@@ -267,14 +267,11 @@ impl State {
     #[inline]
     fn is_due_by_itself(&self, now: Now) -> bool {
         self.latest.as_ref().is_none_or(|latest| {
-            latest.is_due(now)
-                || latest.issued().credential != self.credential
-                || self.is_wanted_longer(latest, now)
+            latest.is_due(now) || latest.issued().credential != self.credential
         })
     }
 
     /// A wider margin is one call's wish, and no reason to replace a token that just came.
-    #[inline]
     fn is_wanted_longer(&self, held: &Held, now: Now) -> bool {
         !self.min_validity.is_zero()
             && held.age(now) >= TOO_YOUNG_TO_REPLACE
