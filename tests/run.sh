@@ -147,6 +147,7 @@ step 'lint: peers' cargo clippy --manifest-path benches/peers/Cargo.toml --locke
     --package common --package on-ring --package server -- --deny warnings
 step 'lint: interop' cargo clippy --all-features --test interop -- --deny warnings
 step 'doc: no features' cargo doc --no-deps --no-default-features
+step 'doc: default features' cargo doc --no-deps
 step 'doc: all features' cargo doc --no-deps --all-features
 
 step 'test: no features' cargo test --no-default-features

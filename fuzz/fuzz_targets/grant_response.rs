@@ -37,7 +37,7 @@ fuzz_target!(|input: &[u8]| {
         ask_for_jwt: true,
         last_lifetime: None,
         wanted_lifetime: Duration::from_secs(43200),
-        successor: None,
+        successors: Vec::new(),
     };
     match read_answer(&response, &this, None) {
         Ok(answer) => usable(status, &answer, &this),
