@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::duration_text;
 
-/// Something about a granted token that its owner should know. See [`IssuancePolicy::findings`](crate::IssuancePolicy::findings).
+/// Something about a granted token that its owner should know. See [`IssuancePolicy::findings`].
+///
+/// [`IssuancePolicy::findings`]: crate::IssuancePolicy::findings
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "finding")]
 #[non_exhaustive]
